@@ -1,0 +1,1 @@
+"""Canonical tables, periods and the frozen results that every room shares."""

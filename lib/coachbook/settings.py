@@ -1,0 +1,221 @@
+"""The workspace: a folder with `coachbook.toml`, and where things lie in it."""
+
+from __future__ import annotations
+
+import secrets
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import available_timezones
+
+from babel.numbers import list_currencies
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from coachbook.errors import Invalid, NotFound, Refused, nearest
+from coachbook.text import N_, Locale, _
+
+FILE = "coachbook.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class WorthActing(_Section):
+    """The smallest difference that anybody would act on."""
+
+    share: float = Field(0.05, gt=0, lt=1)
+    """For shares, in [0, 1]: 0.05 is five percentage points."""
+    relative: float = Field(0.10, gt=0, lt=10)
+    """For money, counts and times: relative to the reference."""
+
+
+class Peers(_Section):
+    """What a rep may see of others."""
+
+    naming: Literal["anonymous", "named"] = "anonymous"
+
+
+class Settings(_Section):
+    """All of `coachbook.toml`."""
+
+    name: str = Field("coachbook", min_length=1, max_length=200)
+    locale: Literal["en", "zh_CN"] = "en"
+    currency: str = "USD"
+    time_zone: str = "UTC"
+    worth_acting: WorthActing = WorthActing()
+    peers: Peers = Peers()
+
+    @field_validator("currency")
+    @classmethod
+    def _known_currency(cls, code: str) -> str:
+        if code not in list_currencies():
+            raise ValueError(_("write an ISO 4217 code like USD or CNY"))
+        return code
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_time_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(_("write a time zone like Asia/Shanghai"))
+        return zone
+
+    @property
+    def digest(self) -> str:
+        """A short hash of everything that can change a figure (language is not)."""
+        relevant = self.model_dump_json(exclude={"locale", "name"})
+        return sha256(relevant.encode()).hexdigest()[:12]
+
+    @classmethod
+    def read(cls, text: str, *, origin: str = FILE) -> Settings:
+        """Read and validate the text of a `coachbook.toml`.
+
+        Raises
+        ------
+        Invalid
+            Names the key or value, and the nearest right key.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise Invalid(N_("{file} is not valid TOML: {problem}."), file=origin, problem=error) from None
+        except ValidationError as error:
+            raise _explained(error.errors()[0], origin) from None
+
+
+def _explained(problem: ErrorDetails, origin: str) -> Invalid:
+    """pydantic's first complaint in our words."""
+    path = [str(part) for part in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        return Invalid(
+            N_("In {file}, {key} = {value} cannot be used: {problem}."),
+            file=origin, key=".".join(path), value=problem["input"], problem=problem["msg"],
+        )  # fmt: skip
+    section: Any = Settings
+    for part in path[:-1]:
+        section = type(getattr(section(), part))
+    known = nearest(path[-1], list(section.model_fields), most=1)
+    return Invalid(
+        N_("{file} has no key {key}. The nearest is {known}."),
+        file=origin, key=".".join(path), known=".".join([*path[:-1], *known]),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace on disk. Making one with `init` is the only thing here that writes, but for `secret`."""
+
+    folder: Path
+
+    @classmethod
+    def find(cls, start: Path) -> Workspace:
+        """The workspace that `start` lies in: the folder itself, or the nearest one above.
+
+        Raises
+        ------
+        NotFound
+            Says how to make one.
+        """
+        folder = start.absolute()
+        for candidate in (folder, *folder.parents):
+            if (candidate / FILE).is_file():
+                return cls(candidate)
+        raise NotFound(
+            N_("There is no workspace in {folder} or above it. Make one with: coachbook init {example}"),
+            folder=start, example="my-team",
+        )  # fmt: skip
+
+    @classmethod
+    def init(cls, folder: Path, *, settings: Settings | None = None) -> Workspace:
+        """Make a workspace in a new or an existing empty folder.
+
+        Raises
+        ------
+        Refused
+            The folder is not empty, or cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise Refused(
+                    N_("{folder} is not empty. Name a new or an empty folder, for instance {example}."),
+                    folder=folder, example=f"{folder.name}-new",
+                )  # fmt: skip
+            (folder / FILE).write_text(_template(settings or Settings()), encoding="utf-8")
+        except OSError as error:
+            raise Refused(
+                N_("The folder {folder} cannot be written: {problem}. Name one that can, for instance {example}."),
+                folder=folder, problem=error.strerror or error, example="my-team",
+            ) from None  # fmt: skip
+        return cls(folder.absolute())
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What `coachbook.toml` says now."""
+        path = self.folder / FILE
+        try:
+            return Settings.read(path.read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError:
+            raise Invalid(N_("{file} is not UTF-8. Save it as UTF-8."), file=path) from None
+
+    @property
+    def locale(self) -> Locale:
+        """The workspace's language."""
+        return Locale(self.settings.locale)
+
+    @property
+    def store(self) -> Path:
+        """What coachbook makes and can make again: snapshots, facts, slices, caches."""
+        return self.folder / ".coachbook"
+
+    @property
+    def quarantine(self) -> Path:
+        """Rows that an import could not use, one file an import."""
+        return self.folder / "quarantine"
+
+    @property
+    def notebooks(self) -> Path:
+        """Ejected notebooks; they take precedence over those shipped."""
+        return self.folder / "notebooks"
+
+    @cached_property
+    def secret(self) -> str:
+        """What grants and sessions are signed with; made on first use, readable by the owner only."""
+        path = self.store / "secret"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_name(f"secret.{secrets.token_hex(4)}")
+            aside.touch(mode=0o600)
+            aside.write_text(secrets.token_urlsafe(32), encoding="ascii")
+            try:
+                path.hardlink_to(aside)
+            except FileExistsError:
+                pass
+            finally:
+                aside.unlink()
+        return path.read_text(encoding="ascii")
+
+
+def _template(settings: Settings) -> str:
+    return f'''# {_("Settings of this coachbook workspace. A changed value counts from the next import or `coachbook facts`.")}
+name = {_toml(settings.name)}
+locale = "{settings.locale}"          # en, zh_CN
+currency = "{settings.currency}"       # {_("reporting currency, ISO 4217")}
+time_zone = "{settings.time_zone}"      # {_("a day ends here")}
+
+[worth_acting]          # {_("the smallest difference that anybody would act on")}
+share = {settings.worth_acting.share}            # {_("for shares: 0.05 is five percentage points")}
+relative = {settings.worth_acting.relative}          # {_("for money, counts and times, relative to the reference")}
+
+[peers]
+naming = "{settings.peers.naming}"    # {_("what a rep sees of others: anonymous or named")}
+'''
+
+
+def _toml(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

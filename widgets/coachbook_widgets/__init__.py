@@ -1,0 +1,1 @@
+"""ipywidgets components of coachbook."""
