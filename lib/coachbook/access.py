@@ -94,7 +94,7 @@ def read(token: str) -> Grant:
     AccessDenied
         The token cannot be read.
     """
-    readable, plain = _serializer("").loads_unsafe(token)
+    _readable, plain = _serializer("").loads_unsafe(token)
     if plain is None:
         raise AccessDenied(N_("This page's grant is not valid. Open it again."))
     return _grant(plain)

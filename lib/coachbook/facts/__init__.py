@@ -1,1 +1,6 @@
-"""facts"""
+"""Metric results for everybody at once, kept beside the snapshot, and from a request to a slice."""
+
+from coachbook.facts.pages import Asked, Page, cut, ensure, periods, roster, settle, settle_all
+from coachbook.facts.prepared import Prepared, prepare
+
+__all__ = ["Asked", "Page", "Prepared", "cut", "ensure", "periods", "prepare", "roster", "settle", "settle_all"]

@@ -16,7 +16,13 @@ class Kind(Enum):
     """What a column holds: DuckDB type, how text becomes it, and what is said where it cannot."""
 
     TEXT = ("VARCHAR", "{text}", "")
-    DAY = ("DATE", "try_cast({text} AS DATE)", N_("not a date"))
+    DAY = (
+        "DATE",
+        # DuckDB alone would also read `infinity`, `epoch` and years before Christ.
+        r"CASE WHEN regexp_full_match({text}, '(19|20|21)\d\d[-/]\d\d?[-/]\d\d?([ T]\d\d:\d\d(:\d\d([.]\d+)?)?)?')"
+        " THEN try_cast({text} AS DATE) END",
+        N_("not a date"),
+    )
     MINOR = ("BIGINT", "try_cast({text} AS BIGINT)", N_("not an amount"))
     NUMBER = ("DOUBLE", "try_cast({text} AS DOUBLE)", N_("not a number"))
 

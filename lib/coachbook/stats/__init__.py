@@ -1,1 +1,1 @@
-"""stats"""
+"""Statistics on arrays: intervals, draws, multiplicity. Nothing here knows what a deal is."""

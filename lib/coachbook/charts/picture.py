@@ -1,0 +1,71 @@
+"""A chart as data: the specification and a text that says the same. Nothing in it can run as script."""
+
+from __future__ import annotations
+
+import json
+from contextvars import ContextVar
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal
+
+import altair as alt
+
+from coachbook.charts import theme
+
+CHART = "application/vnd.coachbook.chart+json"
+Host = Literal["", "batch", "serve"]
+
+_host: ContextVar[Host] = ContextVar("coachbook_charts_host", default="")
+
+
+def show_for(host: Host) -> None:
+    """Make charts fit for where the notebook runs: a served page, a batch, or ("") any Jupyter."""
+    _host.set(host)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart and its alternative text, which tells the same figures in words."""
+
+    chart: alt.Chart | alt.LayerChart
+    text: str
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The Vega-Lite specification."""
+        plain: dict[str, Any] = self.chart.to_dict(validate=False)
+        plain["config"] = theme.CONFIG
+        plain["usermeta"] = {"alt": self.text}
+        plain["autosize"] = {"type": "fit-x", "contains": "padding"}
+        return plain
+
+    def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, Any]:
+        """A served page embeds the specification, a batch leaves drawing to its worker, Jupyter gets SVG."""
+        spec = self.spec
+        bundle = {CHART: spec, "text/plain": self.text}
+        if _host.get() == "serve":
+            bundle["text/html"] = embedded(spec, self.text)
+        elif _host.get() == "":
+            bundle["image/svg+xml"] = svg(spec)
+        return bundle
+
+
+def embedded(spec: dict[str, Any], text: str) -> str:
+    """The specification as inert data, which the page's one script draws."""
+    data = json.dumps(spec, ensure_ascii=False)
+    for sign in "&<>\u2028\u2029":
+        data = data.replace(sign, f"\\u{ord(sign):04x}")
+    label = escape(text, quote=True)
+    return (
+        f'<div class="cb-chart" role="img" aria-label="{label}">'
+        f'<script type="application/json">{data}</script></div>'
+    )
+
+
+def svg(spec: dict[str, Any]) -> str:
+    """Draw a specification; nothing is fetched (about a second the first time, then 0.1)."""
+    import vl_convert
+
+    fixed = {**spec, "width": theme.STATIC_WIDTH} if spec.get("width") == "container" else spec
+    drawn: str = vl_convert.vegalite_to_svg(fixed, vl_version="6.4", allowed_base_urls=[])
+    return drawn

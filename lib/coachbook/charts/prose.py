@@ -1,0 +1,25 @@
+"""Sentences as a page shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+
+@dataclass(frozen=True)
+class Prose:
+    """Paragraphs, or a list; plain text that is escaped here and nowhere else."""
+
+    sentences: tuple[str, ...]
+    kind: str = "p"
+    lead: bool = False
+
+    def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, str]:
+        tag = "li" if self.kind == "list" else "p"
+        body = "".join(f"<{tag}>{escape(sentence)}</{tag}>" for sentence in self.sentences)
+        inner = f"<ul>{body}</ul>" if self.kind == "list" else body
+        cls = "cb-prose cb-lead" if self.lead else "cb-prose"
+        return {"text/html": f'<div class="{cls}">{inner}</div>', "text/plain": str(self)}
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)

@@ -1,0 +1,55 @@
+"""Shares side by side, each with its interval: a naked rank is never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import pandas as pd
+
+from coachbook.charts import theme
+from coachbook.charts.picture import Picture
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row: a share in [0, 1] with its interval (None: too few to say)."""
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+    own: bool
+    tip: str
+
+
+def strip(bars: Sequence[Bar], *, title: str, text: str) -> Picture:
+    """One line per row in the order given, interval as a rule, figure as a point, the own in colour."""
+    frame = pd.DataFrame([b.__dict__ for b in bars]).assign(order=range(len(bars)))
+    y = alt.Y("order:O", title=None, axis=alt.Axis(labelExpr="", ticks=False, domain=False, labels=False))
+    y = alt.Y(
+        "row:N",
+        title=None,
+        sort=alt.SortField("order"),
+        axis=alt.Axis(ticks=False, domain=False, labelPadding=8),
+    )
+    frame["row"] = _distinct([b.label for b in bars])
+    x = alt.X(
+        "value:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5)
+    )
+    colour = alt.condition("datum.own", alt.value(theme.ACCENT), alt.value("#9aa3ad"))
+    base = alt.Chart(frame).encode(y=y, color=colour, tooltip=alt.Tooltip("tip:N", title=" "))
+    rules = base.mark_rule(strokeWidth=3, opacity=0.55).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    dots = base.mark_point(size=90, opacity=1).encode(x=x)
+    return Picture(alt.layer(rules, dots).properties(width="container", height=alt.Step(26)), text)
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """Rows of one name stay apart: an invisible mark is added to repeated ones."""
+    seen: dict[str, int] = {}
+    rows = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        rows.append(label + "\u200b" * (seen[label] - 1))
+    return rows

@@ -1,0 +1,30 @@
+"""The one look of charts and tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ACCENT = "#1f5fa8"
+BETTER = "#1b7f5c"
+WORSE = "#b3452c"
+MUTED = "#7a7f87"
+INK = "#22262b"
+RULE = "#d9dde2"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
+SIZE = 14
+STATIC_WIDTH = 600
+"""Width of a chart in pages that cannot resize it."""
+
+CONFIG: dict[str, Any] = {
+    "font": FONT,
+    "background": None,
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": SIZE, "titleFontSize": SIZE, "titleFontWeight": "normal", "titleColor": MUTED,
+        "labelColor": INK, "gridColor": RULE, "domainColor": RULE, "tickColor": RULE, "labelLimit": 220,
+    },
+    "legend": {"labelFontSize": SIZE, "titleFontSize": SIZE, "orient": "top", "title": None},
+    "text": {"fontSize": SIZE, "font": FONT},
+    "line": {"strokeWidth": 2.5},
+    "point": {"filled": True, "size": 60},
+}  # fmt: skip

@@ -1,0 +1,268 @@
+"""From what was asked for to the slice that answers it: one way, whatever the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+
+from coachbook.access import Reader, Scope
+from coachbook.errors import Invalid, NotFound, nearest
+from coachbook.facts.build import build
+from coachbook.metrics.registry import VERSION
+from coachbook.model.periods import Period, parse_day
+from coachbook.settings import Settings, Workspace
+from coachbook.text import N_
+from coachbook.warehouse import slices
+from coachbook.warehouse.snapshots import Snapshot, Snapshots
+
+IN_PERIOD = "role = 'rep' AND coalesce(start_on < $after, true) AND coalesce(end_on >= $first, true)"
+"""Who gets a page, and who is a peer: reps on the roster in the period, managers not."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asked for, as written; empty means the default."""
+
+    workbook: str = "retrospective"
+    rep: str = ""
+    team: str = ""
+    period: str = ""
+    as_of: str = ""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One person who gets a page."""
+
+    rep_id: str
+    name: str
+    team_id: str
+    team: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page that can be made, everything settled."""
+
+    workbook: str
+    scope: Scope
+    name: str
+    team_id: str
+    team: str
+    period: Period
+    as_of: date
+    snapshot: str
+    settings: str
+
+
+def settle(workspace: Workspace, asked: Asked) -> Page:
+    """Check a request against roster and data; nothing is written.
+
+    Raises
+    ------
+    NotFound
+        Unknown rep or team, with the nearest names; or no data yet.
+    Invalid
+        Malformed period or day, or one that the data do not reach.
+    """
+    desk = _Desk.open(workspace, asked)
+    if asked.team:
+        if asked.rep:
+            raise Invalid(
+                N_("Name a rep or a team, not both: rep = {rep}, team = {team}."),
+                rep=asked.rep,
+                team=asked.team,
+            )
+        return desk.team_page(asked.team)
+    if not asked.rep:
+        raise Invalid(
+            N_("Name a rep. In {period} there are: {known}."),
+            period=desk.period.id, known=[m.name for m in desk.members[:5]],
+        )  # fmt: skip
+    return desk.page(desk.member(asked.rep))
+
+
+def settle_all(workspace: Workspace, asked: Asked, reps: str = "all") -> list[Page]:
+    """The pages of `all`, of `ID,NAME,…` or of `team:ID`; each rep once, in the roster's order.
+
+    Raises
+    ------
+    NotFound, Invalid
+        As `settle`.
+    """
+    desk = _Desk.open(workspace, asked)
+    if reps == "all":
+        wanted = desk.members
+    elif reps.startswith("team:"):
+        team = desk.team_page(reps.removeprefix("team:")).scope.id
+        wanted = [m for m in desk.members if m.team_id == team]
+    else:
+        chosen = {desk.member(part.strip()).rep_id for part in reps.split(",")}
+        wanted = [m for m in desk.members if m.rep_id in chosen]
+    if not wanted:
+        raise NotFound(N_("Nobody is on the roster in {period}."), period=desk.period.id)
+    return [desk.page(m) for m in wanted]
+
+
+def roster(workspace: Workspace, period: str = "") -> list[Member]:
+    """Who gets a page in a period, by team and name."""
+    return _Desk.open(workspace, Asked(period=period)).members
+
+
+def periods(workspace: Workspace) -> list[str]:
+    """Months that the data hold, newest first."""
+    snapshot = Snapshots(workspace.store).current()
+    first, last = _reach(snapshot)
+    month = Period.containing("month", last)
+    ids = [month.id]
+    while month.span.first > first:
+        month = month.previous
+        ids.append(month.id)
+    return ids
+
+
+def ensure(workspace: Workspace, page: Page) -> Path:
+    """The facts of the page's period and as-of for everybody; made if missing (seconds)."""
+    snapshot = _snapshot(workspace, page)
+    target = workspace.store / "facts" / f"{_key(page)}.duckdb"
+    if not target.exists():
+        build(
+            snapshot,
+            Settings.model_validate_json(snapshot.settings_at(page.as_of)),
+            page.period,
+            page.as_of,
+            target,
+        )
+    return target
+
+
+def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
+    """The slice that one kernel may read; made if missing."""
+    snapshot = _snapshot(workspace, page)
+    settings = Settings.model_validate_json(snapshot.settings_at(page.as_of))
+    key = _key(page, page.scope.kind, page.scope.id, reader, page.name)
+    return slices.cut(
+        snapshot,
+        ensure(workspace, page),
+        workspace.store / "slices" / f"{key}.duckdb",
+        scope=page.scope,
+        as_of=page.as_of,
+        reader=reader,
+        named=settings.peers.naming == "named",
+        about={
+            "scope": {"kind": page.scope.kind, "id": page.scope.id, "name": page.name, "team": page.team_id},
+            "team": page.team,
+            "period": page.period.id,
+            "as_of": page.as_of.isoformat(),
+            "snapshot": page.snapshot,
+            "reader": reader,
+            "currency": settings.currency,
+            "workspace": settings.name,
+        },
+    )
+
+
+def _snapshot(workspace: Workspace, page: Page) -> Snapshot:
+    return next(s for s in Snapshots(workspace.store).all() if s.id == page.snapshot)
+
+
+def _key(page: Page, *more: str) -> str:
+    parts = (page.snapshot, page.settings, VERSION, page.period.id, page.as_of.isoformat(), *more)
+    return f"{page.period.id}-{sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
+
+
+def _reach(snapshot: Snapshot) -> tuple[date, date]:
+    """First day that the data know, and the day they were published as of."""
+    with snapshot.connect() as connection:
+        row = connection.execute("SELECT min(created_on) FROM deal_state").fetchone()
+    first = row[0] if row and row[0] else snapshot.as_of
+    return first, snapshot.as_of
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """The request's period and as-of, checked, and who may be asked about."""
+
+    workbook: str
+    snapshot: Snapshot
+    settings: str
+    period: Period
+    as_of: date
+    members: list[Member]
+
+    @classmethod
+    def open(cls, workspace: Workspace, asked: Asked) -> _Desk:
+        snapshot = Snapshots(workspace.store).current()
+        as_of = parse_day(asked.as_of) if asked.as_of else snapshot.as_of
+        first, _last = _reach(snapshot)
+        period = Period.parse(asked.period) if asked.period else _last_complete(as_of)
+        if period.span.after <= first or period.span.first > as_of:
+            raise Invalid(
+                N_("{period} lies outside the data, which run from {first} to {last}. Try {example}."),
+                period=period.id, first=first.isoformat(), last=as_of.isoformat(),
+                example=_last_complete(snapshot.as_of).id,
+            )  # fmt: skip
+        settings = Settings.model_validate_json(snapshot.settings_at(as_of)).digest
+        return cls(asked.workbook, snapshot, settings, period, as_of, _members(snapshot, period))
+
+    def page(self, member: Member) -> Page:
+        scope = Scope("rep", member.rep_id)
+        return self._page(scope, member.name, member.team_id, member.team)
+
+    def member(self, asked: str) -> Member:
+        """By id, or by a name that is unique."""
+        found = [m for m in self.members if m.rep_id == asked] or [m for m in self.members if m.name == asked]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Invalid(
+                N_("The name {name} is not unique. Use the id: {ids}."),
+                name=asked,
+                ids=[m.rep_id for m in found],
+            )
+        known = [m.name for m in self.members] + [m.rep_id for m in self.members]
+        raise NotFound(
+            N_("There is no rep {name} in {period}. Nearest: {near}."),
+            name=f"“{asked}”", period=self.period.id, near=nearest(asked, known),
+        )  # fmt: skip
+
+    def team_page(self, asked: str) -> Page:
+        teams = {m.team_id: m.team for m in self.members if m.team_id}
+        if asked not in teams:
+            raise NotFound(
+                N_("There is no team {name} in {period}. Nearest: {near}."),
+                name=f"“{asked}”", period=self.period.id, near=nearest(asked, list(teams)),
+            )  # fmt: skip
+        return self._page(Scope("team", asked), teams[asked], asked, teams[asked])
+
+    def _page(self, scope: Scope, name: str, team_id: str, team: str) -> Page:
+        return Page(
+            self.workbook,
+            scope,
+            name,
+            team_id,
+            team,
+            self.period,
+            self.as_of,
+            self.snapshot.id,
+            self.settings,
+        )
+
+
+def _last_complete(as_of: date) -> Period:
+    month = Period.containing("month", as_of)
+    return month if month.span.last <= as_of else month.previous
+
+
+def _members(snapshot: Snapshot, period: Period) -> list[Member]:
+    with snapshot.connect() as connection:
+        rows = connection.execute(
+            f"""
+            SELECT rep_id, name, coalesce(team_id, ''), coalesce(team, team_id, '') FROM reps
+            WHERE {IN_PERIOD} ORDER BY 4, 2, 1
+            """,
+            {"first": period.span.first, "after": period.span.after},
+        ).fetchall()
+    return [Member(*row) for row in rows]
