@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 from zoneinfo import available_timezones
 
 from babel.numbers import list_currencies
@@ -65,10 +66,14 @@ class Settings(_Section):
         return zone
 
     @property
+    def reporting(self) -> str:
+        """Everything that can change a figure (language cannot), as JSON; kept with each snapshot."""
+        return self.model_dump_json(exclude={"locale", "name"})
+
+    @property
     def digest(self) -> str:
-        """A short hash of everything that can change a figure (language is not)."""
-        relevant = self.model_dump_json(exclude={"locale", "name"})
-        return sha256(relevant.encode()).hexdigest()[:12]
+        """A short hash of `reporting`."""
+        return sha256(self.reporting.encode()).hexdigest()[:12]
 
     @classmethod
     def read(cls, text: str, *, origin: str = FILE) -> Settings:
@@ -84,25 +89,71 @@ class Settings(_Section):
         except tomllib.TOMLDecodeError as error:
             raise Invalid(N_("{file} is not valid TOML: {problem}."), file=origin, problem=error) from None
         except ValidationError as error:
-            raise _explained(error.errors()[0], origin) from None
+            raise explained(cls, error, origin) from None
 
 
-def _explained(problem: ErrorDetails, origin: str) -> Invalid:
-    """pydantic's first complaint in our words."""
-    path = [str(part) for part in problem["loc"]]
-    if problem["type"] != "extra_forbidden":
+_PROBLEMS = {
+    "string_type": N_("write a text in quotation marks"),
+    "float_type": N_("write a number"),
+    "bool_type": N_("write true or false"),
+    "date_type": N_("write a day like 2021-11-10"),
+    "model_type": N_("write a section with keys"),
+    "dict_type": N_("write a section with keys"),
+}
+
+
+def locale_named(name: str) -> Locale:
+    """The language of that name.
+
+    Raises
+    ------
+    Invalid
+        Names the two that there are.
+    """
+    known = [locale.value for locale in Locale]
+    if name not in known:
+        raise Invalid(
+            N_("{value} is not a language of coachbook. There are: {known}."), value=f"“{name}”", known=known
+        )
+    return Locale(name)
+
+
+def explained(model: type[BaseModel], error: ValidationError, origin: str) -> Invalid:
+    """The worst of pydantic's complaints about a file in our words; a wrong key comes with the nearest right one."""
+    problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    path = [part for part in problem["loc"] if isinstance(part, str)]
+    if problem["type"] == "extra_forbidden":
+        known = nearest(path[-1], _keys(model, path[:-1]), most=1)
         return Invalid(
-            N_("In {file}, {key} = {value} cannot be used: {problem}."),
-            file=origin, key=".".join(path), value=problem["input"], problem=problem["msg"],
+            N_("{file} has no key {key}. The nearest is {known}."),
+            file=origin, key=".".join(path), known=".".join([*path[:-1], *known]),
         )  # fmt: skip
-    section: Any = Settings
-    for part in path[:-1]:
-        section = type(getattr(section(), part))
-    known = nearest(path[-1], list(section.model_fields), most=1)
+    if problem["type"] == "missing":
+        return Invalid(N_("{file} lacks the key {key}."), file=origin, key=".".join(path))
     return Invalid(
-        N_("{file} has no key {key}. The nearest is {known}."),
-        file=origin, key=".".join(path), known=".".join([*path[:-1], *known]),
+        N_("In {file}, {key} = {value} cannot be used: {problem}."),
+        file=origin, key=".".join(path), value=problem["input"], problem=_problem(problem),
     )  # fmt: skip
+
+
+def _problem(problem: ErrorDetails) -> str:
+    ours = _PROBLEMS.get(problem["type"])
+    return _(ours) if ours else str(problem.get("ctx", {}).get("error", problem["msg"]))
+
+
+def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    """The keys of the section at `path`, through lists and tables of sections."""
+    section: Any = model
+    for part in path:
+        if part in section.model_fields:
+            section = _section(section.model_fields[part].annotation)
+    return list(section.model_fields)
+
+
+def _section(kind: Any) -> Any:
+    """What an optional, a list or a table holds."""
+    inner = [argument for argument in get_args(kind) if argument is not NoneType]
+    return _section(inner[get_origin(kind) is dict]) if inner else kind
 
 
 @dataclass(frozen=True)

@@ -45,27 +45,34 @@ class Locale(StrEnum):
         return {Locale.EN: "English", Locale.ZH_CN: "简体中文"}[self]
 
 
-_active: ContextVar[Locale] = ContextVar("coachbook_locale", default=Locale.EN)
+_speaking: ContextVar[Locale | None] = ContextVar("coachbook_locale", default=None)
+_process = Locale.EN
 
 
 def active() -> Locale:
     """The language that `_` and the formatters speak now."""
-    return _active.get()
+    return _speaking.get() or _process
 
 
 def use(locale: Locale) -> None:
-    """Speak `locale` from here on in this context."""
-    _active.set(locale)
+    """Speak `locale` from here on in this context (a request, a command)."""
+    _speaking.set(locale)
+
+
+def use_everywhere(locale: Locale) -> None:
+    """Speak `locale` in this whole process: a kernel runs each cell in a context of its own."""
+    global _process  # noqa: PLW0603
+    _process = locale
 
 
 @contextmanager
 def speaking(locale: Locale) -> Iterator[None]:
-    """Speak `locale` inside the block."""
-    token = _active.set(locale)
+    """Speak `locale` inside the block, whatever others do at the same time."""
+    token = _speaking.set(locale)
     try:
         yield
     finally:
-        _active.reset(token)
+        _speaking.reset(token)
 
 
 @cache
@@ -125,19 +132,16 @@ def signed(formatted: str, value: float) -> str:
 
 
 def money(minor: float | None, currency: str, *, compact: bool = False) -> str:
-    """An amount in minor units as money; `compact` uses K, M or 万, 亿."""
+    """An amount in minor units as money; `compact` uses M from a million, or 万 and 亿."""
     if minor is None:
         return UNKNOWN
     major = minor / 10 ** get_currency_precision(currency)
-    if not compact or abs(major) < 10_000:
+    chinese = active() is Locale.ZH_CN
+    if not compact or abs(major) < (10_000 if chinese else 1_000_000):
         return format_currency(
             round(major), currency, format="¤#,##0", locale=_babel(), currency_digits=False
         ).replace("-", "−")
-    steps = (
-        ((1e8, "亿", 2), (1e4, "万", 1))
-        if active() is Locale.ZH_CN
-        else ((1e9, "B", 2), (1e6, "M", 2), (1e3, "K", 0))
-    )
+    steps = ((1e8, "亿", 2), (1e4, "万", 1)) if chinese else ((1e9, "B", 2), (1e6, "M", 2))
     size, suffix, digits = next(s for s in steps if abs(major) >= s[0])
     pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
     figure = format_currency(

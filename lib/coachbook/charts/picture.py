@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextvars import ContextVar
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -15,19 +14,20 @@ from coachbook.charts import theme
 CHART = "application/vnd.coachbook.chart+json"
 Host = Literal["", "batch", "serve"]
 
-_host: ContextVar[Host] = ContextVar("coachbook_charts_host", default="")
+_host: Host = ""
 
 
 def show_for(host: Host) -> None:
-    """Make charts fit for where the notebook runs: a served page, a batch, or ("") any Jupyter."""
-    _host.set(host)
+    """Make this kernel's charts fit for where it runs: a served page, a batch, or ("") any Jupyter."""
+    global _host  # noqa: PLW0603 - a kernel runs each cell in a context of its own
+    _host = host
 
 
 @dataclass(frozen=True)
 class Picture:
     """A chart and its alternative text, which tells the same figures in words."""
 
-    chart: alt.Chart | alt.LayerChart
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart
     text: str
 
     @property
@@ -43,9 +43,9 @@ class Picture:
         """A served page embeds the specification, a batch leaves drawing to its worker, Jupyter gets SVG."""
         spec = self.spec
         bundle = {CHART: spec, "text/plain": self.text}
-        if _host.get() == "serve":
+        if _host == "serve":
             bundle["text/html"] = embedded(spec, self.text)
-        elif _host.get() == "":
+        elif _host == "":
             bundle["image/svg+xml"] = svg(spec)
         return bundle
 

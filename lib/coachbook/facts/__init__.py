@@ -3,4 +3,15 @@
 from coachbook.facts.pages import Asked, Page, cut, ensure, periods, roster, settle, settle_all
 from coachbook.facts.prepared import Prepared, prepare
 
-__all__ = ["Asked", "Page", "Prepared", "cut", "ensure", "periods", "prepare", "roster", "settle", "settle_all"]
+__all__ = [
+    "Asked",
+    "Page",
+    "Prepared",
+    "cut",
+    "ensure",
+    "periods",
+    "prepare",
+    "roster",
+    "settle",
+    "settle_all",
+]

@@ -7,6 +7,7 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
+from coachbook import __version__
 from coachbook.access import Reader, Scope
 from coachbook.errors import Invalid, NotFound, nearest
 from coachbook.facts.build import build
@@ -159,6 +160,7 @@ def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
             "snapshot": page.snapshot,
             "reader": reader,
             "currency": settings.currency,
+            "worth_share": settings.worth_acting.share,
             "workspace": settings.name,
         },
     )
@@ -169,7 +171,15 @@ def _snapshot(workspace: Workspace, page: Page) -> Snapshot:
 
 
 def _key(page: Page, *more: str) -> str:
-    parts = (page.snapshot, page.settings, VERSION, page.period.id, page.as_of.isoformat(), *more)
+    parts = (
+        __version__,
+        page.snapshot,
+        page.settings,
+        VERSION,
+        page.period.id,
+        page.as_of.isoformat(),
+        *more,
+    )
     return f"{page.period.id}-{sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 

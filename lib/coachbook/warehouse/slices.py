@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import pandas as pd
 from duckdb import DuckDBPyConnection
 
 from coachbook.access import Reader, Scope
@@ -20,6 +19,7 @@ from coachbook.text import N_
 from coachbook.warehouse.known import know
 from coachbook.warehouse.snapshots import Snapshot, attach, in_memory
 
+Row = TypeVar("Row")
 NAMED_PEERS = 200
 """Most people whom a manager's page compares by name; beyond that, the own team."""
 
@@ -78,14 +78,40 @@ def _fill(connection: DuckDBPyConnection, *, scope: Scope, as_of: date, open_pee
 
 
 @dataclass(frozen=True)
+class Deal:
+    """A deal as known at the as-of instant; `amount_minor` in the reporting currency."""
+
+    deal_id: str
+    name: str | None
+    product: str | None
+    status: str
+    created_on: date
+    close_on: date | None
+    amount_minor: int | None
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A person's win rate, for a reader who may see people by name."""
+
+    rep_id: str
+    name: str
+    team_id: str | None
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
 class Slice:
     """A slice, read. `page` and `everyone` are the facts of the scope and of the whole company."""
 
     about: dict[str, Any]
     page: dict[str, Any]
     everyone: dict[str, Any] | None
-    peers: pd.DataFrame
-    deals: pd.DataFrame
+    peers: tuple[Peer, ...]
+    deals: tuple[Deal, ...]
 
     @classmethod
     def read(cls, path: Path) -> Slice:
@@ -108,9 +134,15 @@ class Slice:
                 about=bodies["about"] or {},
                 page=bodies["page"] or {},
                 everyone=bodies["everyone"],
-                peers=connection.sql("SELECT * FROM peers ORDER BY value DESC, rep_id").df(),
-                deals=connection.sql("SELECT * FROM deals ORDER BY deal_id").df(),
+                peers=tuple(_rows(connection, Peer, "peers", "value DESC, rep_id")),
+                deals=tuple(_rows(connection, Deal, "deals", "deal_id")),
             )
+
+
+def _rows(connection: DuckDBPyConnection, kind: type[Row], table: str, order: str) -> list[Row]:
+    columns = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
+    rows = connection.execute(f"SELECT {columns} FROM {table} ORDER BY {order}").fetchall()
+    return [kind(*row) for row in rows]
 
 
 def _body(connection: DuckDBPyConnection, table: str) -> dict[str, Any] | None:

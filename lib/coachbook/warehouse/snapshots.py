@@ -18,6 +18,7 @@ from datetime import date
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -51,7 +52,7 @@ _KEYS = {**{name: table.key for name, table in TABLES.items()}, "publishes": "as
 
 def in_memory(spill: Path | None = None) -> DuckDBPyConnection:
     """An in-memory connection that never reaches for the network; `spill` takes what memory cannot hold."""
-    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    config: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     return duckdb.connect(":memory:", config=config | ({"temp_directory": str(spill)} if spill else {}))
 
 

@@ -1,1 +1,1 @@
-"""workbooks"""
+"""One file per workbook, named like its notebook: it builds the frozen review that the notebook shows."""
