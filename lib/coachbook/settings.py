@@ -252,19 +252,27 @@ class Workspace:
 
 
 def _template(settings: Settings) -> str:
-    return f'''# {_("Settings of this coachbook workspace. A changed value counts from the next import or `coachbook facts`.")}
-name = {_toml(settings.name)}
-locale = "{settings.locale}"          # en, zh_CN
-currency = "{settings.currency}"       # {_("reporting currency, ISO 4217")}
-time_zone = "{settings.time_zone}"      # {_("a day ends here")}
-
-[worth_acting]          # {_("the smallest difference that anybody would act on")}
-share = {settings.worth_acting.share}            # {_("for shares: 0.05 is five percentage points")}
-relative = {settings.worth_acting.relative}          # {_("for money, counts and times, relative to the reference")}
-
-[peers]
-naming = "{settings.peers.naming}"    # {_("what a rep sees of others: anonymous or named")}
-'''
+    """A `coachbook.toml` with every key and what it means."""
+    worth = settings.worth_acting
+    lines = [
+        (
+            "# "
+            + _(
+                "Settings of this coachbook workspace. A changed value counts from the next import or `coachbook facts`."
+            ),
+            "",
+        ),
+        (f"name = {_toml(settings.name)}", ""),
+        (f'locale = "{settings.locale}"', "en, zh_CN"),
+        (f'currency = "{settings.currency}"', _("reporting currency, ISO 4217")),
+        (f'time_zone = "{settings.time_zone}"', _("a day ends here")),
+        ("\n[worth_acting]", _("the smallest difference that anybody would act on")),
+        (f"share = {worth.share}", _("for shares: 0.05 is five percentage points")),
+        (f"relative = {worth.relative}", _("for money, counts and times, relative to the reference")),
+        ("\n[peers]", ""),
+        (f'naming = "{settings.peers.naming}"', _("what a rep sees of others: anonymous or named")),
+    ]
+    return "".join(f"{key}  # {said}\n" if said else f"{key}\n" for key, said in lines)
 
 
 def _toml(text: str) -> str:

@@ -132,15 +132,15 @@ def signed(formatted: str, value: float) -> str:
 
 
 def money(minor: float | None, currency: str, *, compact: bool = False) -> str:
-    """An amount in minor units as money; `compact` uses M from a million, or 万 and 亿."""
+    """An amount in minor units as money; `compact` uses M and B, or 万 and 亿, from a million."""
     if minor is None:
         return UNKNOWN
     major = minor / 10 ** get_currency_precision(currency)
-    chinese = active() is Locale.ZH_CN
-    if not compact or abs(major) < (10_000 if chinese else 1_000_000):
+    if not compact or abs(major) < 1_000_000:
         return format_currency(
             round(major), currency, format="¤#,##0", locale=_babel(), currency_digits=False
         ).replace("-", "−")
+    chinese = active() is Locale.ZH_CN
     steps = ((1e8, "亿", 2), (1e4, "万", 1)) if chinese else ((1e9, "B", 2), (1e6, "M", 2))
     size, suffix, digits = next(s for s in steps if abs(major) >= s[0])
     pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
@@ -158,6 +158,11 @@ def days(value: float | None, digits: int = 0) -> str:
 def day(value: date | None) -> str:
     """A calendar day, written out."""
     return UNKNOWN if value is None else format_date(value, format="long", locale=_babel())
+
+
+def told(sentences: list[str]) -> str:
+    """Sentences one after the other."""
+    return ("" if active() is Locale.ZH_CN else " ").join(sentences)
 
 
 def listed(items: list[str]) -> str:

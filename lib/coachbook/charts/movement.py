@@ -25,25 +25,33 @@ class Part:
 
 
 def movement(parts: Sequence[Part], *, title: str, text: str) -> Picture:
-    """One bar per part from zero, with its figure; the interval as a rule."""
-    frame = pd.DataFrame([p.__dict__ for p in parts])
-    reach = max([0.05, *(abs(v) for p in parts for v in (p.value, p.low, p.high) if v is not None)]) * 1.35
+    """One bar per part from zero, its figure beside the name; the interval as a whisker."""
+    frame = pd.DataFrame([p.__dict__ | {"label": f"{p.label}  {p.figure}"} for p in parts])
+    reach = max([0.05, *(abs(v) for p in parts for v in (p.value, p.low, p.high) if v is not None)]) * 1.1
     scale = alt.Scale(domain=[-reach, reach])
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8))
-    axis = alt.Axis(labelExpr="(datum.value > 0 ? '+' : '') + format(datum.value * 100, '.0f')", tickCount=5)
+    axis = alt.Axis(
+        labelExpr="(datum.value > 0 ? '+' : '') + format(datum.value * 100, '.0f')",
+        tickCount=4,
+        labelOverlap="greedy",
+        labelSeparation=10,
+    )
     base = alt.Chart(frame).encode(y=y)
     bars = base.mark_bar(height=16).encode(
         x=alt.X("value:Q", title=title, scale=scale, axis=axis), color=alt.Color("colour:N", scale=None)
     )
-    rules = base.mark_rule(strokeWidth=2, color=theme.INK).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    whiskers = base.encode(x=alt.X("low:Q", title=title), x2="high:Q").mark_rule(
+        strokeWidth=2, color=theme.INK
+    )
+    ends = [
+        base.mark_tick(thickness=2, size=12, color=theme.INK).encode(x=alt.X(f"{e}:Q", title=title))
+        for e in ("low", "high")
+    ]
     zero = (
         alt.Chart(pd.DataFrame({"zero": [0]}))
         .mark_rule(color=theme.MUTED)
         .encode(x=alt.X("zero:Q", title=title))
     )
-    labels = base.mark_text(align="left", dx=6, baseline="bottom", dy=-7, color=theme.INK).encode(
-        x=alt.X("value:Q", title=title), text="figure:N"
-    )
     return Picture(
-        alt.layer(zero, bars, rules, labels).properties(width="container", height=alt.Step(40)), text
+        alt.layer(zero, bars, whiskers, *ends).properties(width="container", height=alt.Step(34)), text
     )

@@ -19,8 +19,13 @@ _host: Host = ""
 
 def show_for(host: Host) -> None:
     """Make this kernel's charts fit for where it runs: a served page, a batch, or ("") any Jupyter."""
-    global _host  # noqa: PLW0603 - a kernel runs each cell in a context of its own
+    global _host
     _host = host
+
+
+def is_served() -> bool:
+    """Whether somebody sees this kernel's output live, in a served page."""
+    return _host == "serve"
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,14 @@ class Picture:
         plain["config"] = theme.CONFIG
         plain["usermeta"] = {"alt": self.text}
         plain["autosize"] = {"type": "fit-x", "contains": "padding"}
+        plain["padding"] = theme.PADDING
         return plain
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, Any]:
         """A served page embeds the specification, a batch leaves drawing to its worker, Jupyter gets SVG."""
         spec = self.spec
         bundle = {CHART: spec, "text/plain": self.text}
-        if _host == "serve":
+        if is_served():
             bundle["text/html"] = embedded(spec, self.text)
         elif _host == "":
             bundle["image/svg+xml"] = svg(spec)

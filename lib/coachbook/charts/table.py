@@ -30,9 +30,11 @@ class Sheet:
     marked: frozenset[int] = field(default_factory=frozenset)
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, str]:
-        return {"text/html": self._html(), "text/plain": str(self)}
+        return {"text/html": self.html, "text/plain": str(self)}
 
-    def _html(self) -> str:
+    @property
+    def html(self) -> str:
+        """The table as HTML; every text in it is escaped."""
         keys = [f"c{i}" for i in range(len(self.columns))]
         frame = pd.DataFrame([list(row) for row in self.rows], columns=keys, dtype="str")
         table = (
@@ -60,7 +62,11 @@ class Sheet:
             )
         )
         if self.right:
-            table = table.cols_align(align="right", columns=[keys[i] for i in self.right])
+            figures = [keys[i] for i in self.right]
+            table = table.cols_align(align="right", columns=figures)
+            table = table.tab_style(
+                style=style.css("white-space:nowrap"), locations=loc.body(columns=figures)
+            )
         if self.marked:
             bold = style.text(weight="bold", color=theme.ACCENT)
             table = table.tab_style(style=bold, locations=loc.body(rows=sorted(self.marked)))

@@ -12,7 +12,9 @@ INK = "#22262b"
 RULE = "#d9dde2"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
 SIZE = 14
-STATIC_WIDTH = 600
+PADDING = {"left": 16, "right": 32, "top": 5, "bottom": 5}
+"""Room for labels where the reader's font is wider than the one the chart was measured with."""
+STATIC_WIDTH = 640
 """Width of a chart in pages that cannot resize it."""
 
 CONFIG: dict[str, Any] = {
@@ -21,7 +23,7 @@ CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
     "axis": {
         "labelFontSize": SIZE, "titleFontSize": SIZE, "titleFontWeight": "normal", "titleColor": MUTED,
-        "labelColor": INK, "gridColor": RULE, "domainColor": RULE, "tickColor": RULE, "labelLimit": 220,
+        "labelColor": INK, "gridColor": RULE, "domainColor": RULE, "tickColor": RULE, "labelLimit": 260,
     },
     "legend": {"labelFontSize": SIZE, "titleFontSize": SIZE, "orient": "top", "title": None},
     "text": {"fontSize": SIZE, "font": FONT},

@@ -28,7 +28,7 @@ class TrendPoint:
 def rate_trend(points: Sequence[TrendPoint], *, own: str, everybody: str, title: str, text: str) -> Picture:
     """Lines of own and everybody's share, the own with a band for its interval."""
     frame = _frame(points)
-    x = alt.X("period:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap="greedy"))
+    x = alt.X("period:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=14))
     scale = alt.Scale(domain=[0, 1])
     base = alt.Chart(frame).encode(x=x)
     band = base.mark_area(opacity=0.18, color=theme.ACCENT).encode(
@@ -49,7 +49,7 @@ def rate_trend(points: Sequence[TrendPoint], *, own: str, everybody: str, title:
             y=alt.Y("figure:Q", title=title, scale=scale),
             color=colour,
             strokeDash=alt.StrokeDash(
-                "who:N", scale=alt.Scale(domain=[own, everybody], range=[[1, 0], [5, 4]]), legend=None
+                "who:N", scale=alt.Scale(domain=[own, everybody], range=[[1, 0], [5, 4]])
             ),
             tooltip=alt.Tooltip("tip:N", title=" "),
         )
@@ -67,7 +67,9 @@ def amount_trend(points: Sequence[TrendPoint], *, title: str, text: str) -> Pict
         alt.Chart(frame)
         .mark_bar()
         .encode(
-            x=alt.X("period:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap="greedy")),
+            x=alt.X(
+                "period:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=14)
+            ),
             y=alt.Y("value:Q", title=title, axis=axis),
             color=alt.condition("datum.last", alt.value(theme.ACCENT), alt.value("#b9c7d9")),
             tooltip=alt.Tooltip("tip:N", title=" "),

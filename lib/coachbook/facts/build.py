@@ -93,8 +93,7 @@ class _Gathered:
     teams: list[str | None]
     bodies: list[dict[str, Any]]
     strip: pd.DataFrame
-    everyone: dict[str, Any]
-    people: int
+    everyone: dict[bool, dict[str, Any]]
 
 
 def _gather(connection: DuckDBPyConnection, plan: _Plan, settings: Settings, *, by: str) -> _Gathered:
@@ -132,8 +131,10 @@ def _gather(connection: DuckDBPyConnection, plan: _Plan, settings: Settings, *, 
         teams=list(who["team_id"]),
         bodies=bodies,
         strip=strip,
-        everyone=_everyone(frames, who, plan),
-        people=int(has_deals.sum()),
+        everyone={
+            True: _everyone(frames, who, plan, fewest=1),
+            False: _everyone(frames, who, plan, fewest=K_ANONYMOUS + 1),
+        },
     )
 
 
@@ -308,32 +309,41 @@ def _bands(strip: pd.DataFrame, own: str) -> list[dict[str, Any]]:
     return bands
 
 
-def _everyone(frames: Mapping[str, pd.DataFrame], who: pd.DataFrame, plan: _Plan) -> dict[str, Any]:
-    """The company's plain figures, everybody in them, and how many people moved which way."""
+def _everyone(
+    frames: Mapping[str, pd.DataFrame], who: pd.DataFrame, plan: _Plan, *, fewest: int
+) -> dict[str, Any]:
+    """The company's plain figures, everybody in them, and how many people moved which way.
+
+    What fewer than `fewest` people stand behind is not told: less one's own it would be a colleague's.
+    """
     figures: dict[str, Any] = {}
     for metric in ("won_amount", "deals_won", "win_rate_count"):
         rows = frames[metric]
         figures[metric] = {
-            span: _whole(MAIN[metric], rows[rows["span"] == span]) if span in plan.compared else None
+            span: _whole(MAIN[metric], rows[rows["span"] == span], fewest) if span in plan.compared else None
             for span in ("now", *EARLIER)
         }
     return {
         "figures": figures,
-        "moved": {then: _moved(frames["win_rate_count"], who, then) for then in EARLIER},
+        "moved": {then: _moved(frames["win_rate_count"], who, then, fewest) for then in EARLIER},
     }
 
 
-def _whole(metric: Metric, rows: pd.DataFrame) -> dict[str, Any]:
+def _whole(metric: Metric, rows: pd.DataFrame, fewest: int) -> dict[str, Any]:
+    if 0 < rows["rep_id"].nunique() < fewest:
+        return {"value": None, "n": None}
     x, y = float(rows["x"].sum()), float(rows["y"].sum())
     return {"value": round(x) if metric.additive else _share(x, y), "n": len(rows)}
 
 
-def _moved(rows: pd.DataFrame, who: pd.DataFrame, then: str) -> dict[str, int]:
+def _moved(rows: pd.DataFrame, who: pd.DataFrame, then: str, fewest: int) -> dict[str, int] | None:
     """How many people's win rate fell, and rose, among those with decided deals in both spans."""
     by_span = [
         rows[rows["span"] == s].groupby("entity")["x"].mean().reindex(who["id"]) for s in ("now", then)
     ]
     change = (by_span[0] - by_span[1]).dropna()
+    if 0 < len(change) < fewest:
+        return None
     return {"fell": int((change < 0).sum()), "rose": int((change > 0).sum()), "of": len(change)}
 
 
@@ -355,7 +365,7 @@ def _write(connection: DuckDBPyConnection, path: Path, reps: _Gathered, teams: _
         for i, n, t, b in zip(g.ids, g.names, g.teams, g.bodies, strict=True)
     ]
     scopes = pd.DataFrame(both, columns=["kind", "id", "name", "team_id", "body"], dtype="str")
-    everyone = pd.DataFrame({"body": [json.dumps(reps.everyone)], "people": [reps.people]})
+    everyone = pd.DataFrame([(json.dumps(b), o) for o, b in reps.everyone.items()], columns=["body", "open"])
     strip = reps.strip
     for name, frame in {"scopes": scopes, "everyone": everyone, "peers": strip}.items():
         connection.register("frame", frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -215,7 +215,7 @@ class _Desk:
                 example=_last_complete(snapshot.as_of).id,
             )  # fmt: skip
         settings = Settings.model_validate_json(snapshot.settings_at(as_of)).digest
-        return cls(asked.workbook, snapshot, settings, period, as_of, _members(snapshot, period))
+        return cls(asked.workbook, snapshot, settings, period, as_of, _members(snapshot, period, as_of))
 
     def page(self, member: Member) -> Page:
         scope = Scope("rep", member.rep_id)
@@ -266,13 +266,15 @@ def _last_complete(as_of: date) -> Period:
     return month if month.span.last <= as_of else month.previous
 
 
-def _members(snapshot: Snapshot, period: Period) -> list[Member]:
+def _members(snapshot: Snapshot, period: Period, as_of: date) -> list[Member]:
+    """Who gets a page: of a period still running, only who had started by the as-of day."""
+    after = min(period.span.after, as_of + timedelta(days=1))
     with snapshot.connect() as connection:
         rows = connection.execute(
             f"""
             SELECT rep_id, name, coalesce(team_id, ''), coalesce(team, team_id, '') FROM reps
             WHERE {IN_PERIOD} ORDER BY 4, 2, 1
             """,
-            {"first": period.span.first, "after": period.span.after},
+            {"first": period.span.first, "after": after},
         ).fetchall()
     return [Member(*row) for row in rows]

@@ -14,7 +14,6 @@ from duckdb import DuckDBPyConnection
 
 from coachbook.access import Reader, Scope
 from coachbook.errors import NotFound
-from coachbook.model.findings import K_ANONYMOUS
 from coachbook.text import N_
 from coachbook.warehouse.known import know
 from coachbook.warehouse.snapshots import Snapshot, attach, in_memory
@@ -61,10 +60,9 @@ def _fill(connection: DuckDBPyConnection, *, scope: Scope, as_of: date, open_pee
     connection.execute(
         "CREATE TABLE slice.page AS SELECT body FROM facts.pages WHERE kind = $kind AND id = $id", wanted
     )
-    # With few others, everybody's figure less one's own would be a colleague's.
     connection.execute(
-        "CREATE TABLE slice.everyone AS SELECT * FROM facts.everyone WHERE $open OR people > $k",
-        {"open": open_peers, "k": K_ANONYMOUS},
+        "CREATE TABLE slice.everyone AS SELECT body FROM facts.everyone WHERE open = $open",
+        {"open": open_peers},
     )
     connection.execute(
         """
@@ -109,7 +107,7 @@ class Slice:
 
     about: dict[str, Any]
     page: dict[str, Any]
-    everyone: dict[str, Any] | None
+    everyone: dict[str, Any]
     peers: tuple[Peer, ...]
     deals: tuple[Deal, ...]
 
@@ -133,7 +131,7 @@ class Slice:
             return cls(
                 about=bodies["about"] or {},
                 page=bodies["page"] or {},
-                everyone=bodies["everyone"],
+                everyone=bodies["everyone"] or {},
                 peers=tuple(_rows(connection, Peer, "peers", "value DESC, rep_id")),
                 deals=tuple(_rows(connection, Deal, "deals", "deal_id")),
             )

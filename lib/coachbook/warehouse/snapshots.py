@@ -297,7 +297,6 @@ class Snapshots:
                             folder=self.store.parent,
                         ) from None
                     time.sleep(0.05)
-            self._sweep()
             yield
 
     def _sweep(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from babel.numbers import get_currency_precision
 
-from coachbook.charts import Picture, Prose, Sheet, theme
+from coachbook.charts import Picture, Prose, Sheet, is_served, theme
 from coachbook.charts.movement import Part, movement
 from coachbook.charts.strip import Bar, strip
 from coachbook.charts.tiles import Tile, Tiles, Tone
@@ -17,9 +17,10 @@ from coachbook.metrics.judging import NOT_ENOUGH
 from coachbook.metrics.registry import MAIN, METRICS
 from coachbook.model.findings import K_ANONYMOUS, Comparison, Finding, Named, Split, With
 from coachbook.model.periods import Period, parse_day
-from coachbook.text import UNKNOWN, _, active, day, money, number, percent, points
+from coachbook.text import UNKNOWN, _, active, day, money, number, percent, points, told
 from coachbook.warehouse.slices import Deal, Slice
 from coachbook.workbooks import wording
+from coachbook_widgets import Chooser
 
 SCHEMA = "coachbook.review/1"
 MIME = "application/vnd.coachbook.review+json"
@@ -34,6 +35,7 @@ TILES = (
 MOVED = ("won_amount", "win_rate_count", "win_rate_value", "average_deal_size", "cycle_days")
 EARLIER: tuple[With, ...] = ("previous", "year_ago")
 MOST_DEALS = 5
+MOST_ROWS = 25
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,14 @@ class Retrospective:
 
     def everybody(self) -> Prose:
         """The first thing a page says: the company's plain figures, everybody in them."""
-        everyone = self.slice.everyone
-        if everyone is None:
+        figures, moved = (self.slice.everyone[part] for part in ("figures", "moved"))
+        rate, won = figures["win_rate_count"], figures["won_amount"]
+        shown = [f[span] for f in (rate, won) for span in ("now", "previous")]
+        if any(figure and figure["n"] is None for figure in shown):
             return Prose(
                 (_("Too few people for a figure of the whole company that would not show a colleague's."),),
                 lead=True,
             )
-        figures, moved = everyone["figures"], everyone["moved"]["previous"]
-        rate, won = figures["win_rate_count"], figures["won_amount"]
         if not (rate["previous"] and rate["previous"]["n"] and rate["now"]["n"]):
             return Prose((_("The data hold no earlier period to compare the company with."),), lead=True)
         currency = self.slice.about["currency"]
@@ -91,7 +93,8 @@ class Retrospective:
             won=money(won["now"]["value"], currency, compact=True),
             won_before=money(won["previous"]["value"], currency, compact=True),
         )  # fmt: skip
-        return Prose((first, self._who_moved(moved)), lead=True)
+        then = moved["previous"]
+        return Prose((first, self._who_moved(then)) if then else (first,), lead=True)
 
     def _who_moved(self, moved: Mapping[str, int]) -> str:
         values = {"fell": moved["fell"], "rose": moved["rose"], "of": moved["of"]}
@@ -143,6 +146,11 @@ class Retrospective:
             return _(
                 "The win rate cannot be compared with the period before, so nothing is said about where it moved."
             )
+        if then.split.interval is None:
+            return _(
+                "There are too few decided deals in one of the two periods (n = {n} and {n_before}) to say where the win rate moved.",
+                n=rate.n, n_before=then.n,
+            )  # fmt: skip
         values = {
             "before": percent(then.value), "now": percent(rate.value), "own": points(then.split.own),
             "shared": points(then.difference - then.split.own), "interval": wording.change_spread(then.split.interval, "share"),
@@ -160,11 +168,11 @@ class Retrospective:
             )
         if self._shared_fall(then):
             return _(
-                "Since the period before the win rate went from {before} to {now}; {shared} of that is shared with everybody, the own part is {own} ({interval}), which chance explains: fix process, price or resources before coaching anybody.",
+                "Since the period before the win rate went from {before} to {now}; {shared} of that is shared with everybody, the own part is {own} ({interval}), which chance alone could explain: fix process, price or resources before coaching anybody.",
                 **values,
             )
         return _(
-            "Since the period before the win rate went from {before} to {now}; {shared} of that is shared with everybody, the own part is {own} ({interval}), which chance explains: wait.",
+            "Since the period before the win rate went from {before} to {now}; {shared} of that is shared with everybody, the own part is {own} ({interval}), which chance alone could explain: wait.",
             **values,
         )
 
@@ -175,14 +183,16 @@ class Retrospective:
         return then.split.company <= -worth
 
     def _beside_peers(self) -> str:
-        told = [
+        said = [
             wording.named(self.finding(n.metric), "peers", n.direction)
             for n in self.named
             if n.against == "peers"
         ]
-        if told:
-            return " ".join(told)
+        if said:
+            return told(said)
         peers = self.finding("win_rate_count").against("peers")
+        if not self.finding("win_rate_count").comparisons:
+            return _("{name} has no deal, so there is nothing to compare.", name=self.name)
         if peers is None or peers.difference is None or not self.looked_at:
             return _("There is nobody to compare with, or too little to compare.")
         if peers.n_needed:
@@ -202,7 +212,11 @@ class Retrospective:
         if finding.value is None:
             return Tile(title, UNKNOWN, (_(finding.reason, **finding.reason_values),))
         lines = [
-            _("n = {n} · {interval}", n=finding.n, interval=wording.spread(finding.interval, finding.unit))
+            _(
+                "n = {n} · 95%: {interval}",
+                n=finding.n,
+                interval=wording.spread(finding.interval, finding.unit),
+            )
             if finding.interval
             else _(finding.reason, **finding.reason_values)
         ]
@@ -252,7 +266,7 @@ class Retrospective:
             number(finding.n),
             few or wording.spread(finding.interval, finding.unit),
             wording.figure(peers.value, finding.unit) if peers else UNKNOWN,
-            wording.verdict(peers) if peers else _("compared with nobody"),
+            wording.verdict(finding, peers) if peers else _("compared with nobody"),
             _(metric.formula),
         )
 
@@ -272,11 +286,20 @@ class Retrospective:
             parts.append(
                 Part(_("team"), split.team, None, None, theme.MUTED, wording.change(split.team, unit))
             )
-        own = f"{wording.change(split.own, unit)} ({wording.change_spread(interval, unit)})"
-        parts.append(Part(_("own"), split.own, interval.low, interval.high, self._own_colour(metric), own))
+        parts.append(
+            Part(
+                _("own"),
+                split.own,
+                interval.low,
+                interval.high,
+                self._own_colour(metric),
+                wording.change(split.own, unit),
+            )
+        )
         text = _(
-            "Movement of the win rate since the period before, {total} in all: {parts}.",
+            "Movement of the win rate since the period before, {total} in all: {parts}; 95% interval of own {interval}.",
             total=wording.change(then.difference, unit), parts="; ".join(f"{p.label} {p.figure}" for p in parts),
+            interval=wording.change_spread(interval, unit),
         )  # fmt: skip
         return movement(parts, title=_("percentage points"), text=text)
 
@@ -284,7 +307,7 @@ class Retrospective:
         own = next((n for n in self.named if (n.metric, n.against) == (metric, "previous")), None)
         return theme.MUTED if own is None else theme.BETTER if own.direction == "better" else theme.WORSE
 
-    def movements(self) -> Sheet:
+    def movements(self) -> Sheet | Prose:
         """Against the period before and the year before, each split into company, team and own."""
         rows = [
             self._movement_row(self.finding(metric), against)
@@ -292,6 +315,8 @@ class Retrospective:
             for against in EARLIER
             if self.finding(metric).against(against) is not None
         ]
+        if not rows:
+            return Prose((_("{name} has no deal, so there is nothing to compare.", name=self.name),))
         columns = (
             _("Figure"), _("Compared with"), _("Then"), _("Change"), _("company"), _("team"), _("own"),
             _("95% interval of own"), _("Is it the own part?"),
@@ -300,7 +325,9 @@ class Retrospective:
             "company + team + own = change. A dash under team: fewer than {k} other people to stand on.",
             k=K_ANONYMOUS,
         )
-        return Sheet("movements", columns, tuple(rows), _("Where it moved"), note, right=(2, 3, 4, 5, 6, 7))
+        return Sheet(
+            "movements", columns, tuple(rows), _("Each movement, taken apart"), note, right=(2, 3, 4, 5, 6, 7)
+        )
 
     def _movement_row(self, finding: Finding, against: With) -> tuple[str, ...]:
         then = finding.against(against)
@@ -321,9 +348,13 @@ class Retrospective:
     def _own_verdict(self, split: Split | None, metric: str, against: str) -> str:
         if any((n.metric, n.against) == (metric, against) for n in self.named):
             return _("yes, more than chance")
-        if split is None or split.interval is None:
+        if split is None or split.verdict is None:
             return _("cannot tell")
-        return _("nothing worth acting on") if split.verdict is False else _("cannot tell")
+        if split.verdict is False:
+            return _("nothing worth acting on")
+        if MAIN[metric].singled_out:
+            return _("clear of zero, but not once all looks are counted")
+        return _("clear of zero; a volume follows the portfolio as well")
 
     # Over time
 
@@ -333,8 +364,10 @@ class Retrospective:
         text = _("Win rate per period: {points}.", points="; ".join(f"{p.period} {p.tip}" for p in points_))
         return rate_trend(points_, own=self.name, everybody=_("everybody"), title=_("win rate"), text=text)
 
-    def won_amount_trend(self) -> Picture:
+    def won_amount_trend(self) -> Picture | Prose:
         """Won amount over the last periods."""
+        if not any(p["value"] for p in self.slice.page["trend"]["won_amount"]):
+            return Prose((_("{name} has won nothing in these periods.", name=self.name),))
         currency = self.slice.about["currency"]
         scale = 10 ** get_currency_precision(currency)
         points_ = self._trend("won_amount", lambda v: money(v, currency, compact=True), scale)
@@ -355,6 +388,10 @@ class Retrospective:
 
     # What was won and lost
 
+    def _open(self) -> list[Deal]:
+        """Deals open at the as-of instant, the largest first."""
+        return sorted((d for d in self.slice.deals if d.status == "open"), key=_largest_first)
+
     def _decided(self, *statuses: str) -> list[Deal]:
         """Deals of those statuses with a close date in the period, the largest first."""
         span = self.period.span
@@ -363,7 +400,7 @@ class Retrospective:
             for d in self.slice.deals
             if d.status in statuses and d.close_on and span.first <= d.close_on < span.after
         ]
-        return sorted(inside, key=lambda d: (-(d.amount_minor or 0), d.deal_id))
+        return sorted(inside, key=_largest_first)
 
     def wins_and_losses(self) -> Sheet:
         """Decided deals by product."""
@@ -457,17 +494,49 @@ class Retrospective:
             bars.append(_bar(self.name, rate.value, low, high, rate.n, own=True))
         return sorted(bars, key=lambda b: -b.value)
 
+    # The rows behind a figure
+
+    def behind(self, metric: str) -> Sheet:
+        """The deals that a figure counts, the largest first."""
+        title, counts = _(MAIN[metric].title), MAIN[metric].counts
+        deals = self._open() if counts == ("open",) else self._decided(*counts)
+        columns = (_("Deal"), _("Id"), _("Product"), _("Result"), _("Created"), _("Closes"), _("Amount"))
+        rows = tuple(self._deal_row(deal) for deal in deals[:MOST_ROWS])
+        nothing = ((_("no such deal"), *[UNKNOWN] * 6),)
+        caption = _("Deals behind “{title}”: {n}", title=title, n=number(len(deals)))
+        note = _("The largest {most} are listed.", most=MOST_ROWS) if len(deals) > MOST_ROWS else ""
+        return Sheet(f"behind-{metric}", columns, rows or nothing, caption, note, right=(6,))
+
+    def _deal_row(self, deal: Deal) -> tuple[str, ...]:
+        said = {"won": _("won"), "lost": _("lost"), "open": _("open")}
+        return (
+            deal.name or UNKNOWN, deal.deal_id, deal.product or UNKNOWN, said[deal.status],
+            deal.created_on.isoformat(), deal.close_on.isoformat() if deal.close_on else UNKNOWN,
+            money(deal.amount_minor, self.slice.about["currency"]),
+        )  # fmt: skip
+
+    def rows(self) -> Chooser | Sheet:
+        """A served page lets the reader choose the figure; elsewhere the deals behind the win rate."""
+        if not is_served():
+            return self.behind("win_rate_count")
+        choices = {_(MAIN[f.metric].title): f.metric for f in reversed(self.findings)}
+        return Chooser(
+            label=_("Figure"),
+            choices=dict(reversed(choices.items())),
+            show=lambda metric: self.behind(metric).html,
+        )
+
     # What the data cannot tell
 
     def limits(self) -> Prose:
         """What these data cannot tell."""
-        still_open = sum(1 for d in self.slice.deals if d.status == "open")
+        still_open = len(self._open())
         said = [
             _("The data are as of {as_of}; nothing known later is used.", as_of=day(parse_day(self.slice.about["as_of"]))),
             _("Win rates count deals by the day they were closed. {open} deals are still open, and slow losses come last: recent periods can look better than they will."
               , open=number(still_open)),
             _("There is no event history: amounts and owners are those last seen, and the open pipeline is known for the as-of day only."),
-            _("{looks} comparisons were tested and the false discovery rate is held at 5% over all of them; where nothing is named, nothing can be told.", looks=self.looked_at),
+            _("{looks} comparisons were tested and the false discovery rate is held at 5% over all of them; where nothing is called out, the data cannot tell.", looks=self.looked_at),
             _("Peers are all other reps on the roster in the period, whatever their territory or products: a difference goes with the person's portfolio as much as with the person."),
             _("The same period a year ago is taken as it is, without adjusting for working days."),
         ]  # fmt: skip
@@ -512,10 +581,8 @@ class Retrospective:
         plain = finding.to_dict()
         values = plain.pop("reason_values")
         plain["reason"] = _(finding.reason, **values) if finding.reason else ""
-        for comparison in plain["comparisons"]:
-            comparison["reason"] = wording.reason(
-                comparison["reason"], finding.n, comparison["n_needed"] or 0
-            )
+        for comparison, known in zip(plain["comparisons"], finding.comparisons, strict=True):
+            comparison["reason"] = wording.reason(finding, known)
         return {**plain, "text": wording.text(finding), "evidence": self._evidence(finding)}
 
     def _evidence(self, finding: Finding) -> dict[str, Any]:
@@ -526,8 +593,7 @@ class Retrospective:
             if counts == ("open",)
             else self._decided(*counts)
         )
-        largest = sorted(behind, key=lambda d: (-(d.amount_minor or 0), d.deal_id))[:MOST_DEALS]
-        return {"deals": len(behind), "largest": [d.deal_id for d in largest]}
+        return {"deals": len(behind), "largest": [d.deal_id for d in behind[:MOST_DEALS]]}
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, Any]:
         return {MIME: self.to_dict(), "text/plain": str(self)}
@@ -535,6 +601,10 @@ class Retrospective:
     def __str__(self) -> str:
         named = [n["text"] for n in self.to_dict()["named"]]
         return "\n".join(named) or _("Nothing stands out.")
+
+
+def _largest_first(deal: Deal) -> tuple[int, str]:
+    return -(deal.amount_minor or 0), deal.deal_id
 
 
 def _bar(label: str, value: float, low: float | None, high: float | None, n: int, *, own: bool) -> Bar:

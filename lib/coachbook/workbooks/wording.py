@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coachbook.metrics.metric import Metric
 from coachbook.metrics.registry import MAIN
-from coachbook.model.findings import Comparison, Direction, Finding, Interval, With
+from coachbook.model.findings import K_ANONYMOUS, Comparison, Direction, Finding, Interval, With
 from coachbook.text import N_, UNKNOWN, _, days, money, number, percent, points, signed
 
 NAMED: dict[tuple[str, With, Direction], str] = {
@@ -104,17 +104,14 @@ def named(finding: Finding, against: With, direction: Direction) -> str:
     )
 
 
-def verdict(comparison: Comparison) -> str:
+def verdict(finding: Finding, comparison: Comparison) -> str:
     """A verdict in words; where the data cannot tell, the n that would be needed."""
     if comparison.verdict is True:
         return _("differs")
     if comparison.verdict is False:
         return _("no difference worth acting on")
     if comparison.difference is None:
-        return _(
-            "no comparison: {reason}",
-            reason=reason(comparison.reason, comparison.n, comparison.n_needed or 0),
-        )
+        return _("no comparison: {reason}", reason=reason(finding, comparison))
     if comparison.n_needed is None:
         return _("cannot tell")
     if comparison.n_needed > 9999:
@@ -122,9 +119,12 @@ def verdict(comparison: Comparison) -> str:
     return _("cannot tell (about {n} deals needed)", n=number(comparison.n_needed))
 
 
-def reason(message: str, n: int, needs: int) -> str:
-    """Why something is not known."""
-    return _(message, n=n, needs=needs, k=5) if message else ""
+def reason(finding: Finding, comparison: Comparison) -> str:
+    """Why a comparison cannot be made, or judged; its n is that of the smaller side."""
+    if not comparison.reason:
+        return ""
+    n = min(finding.n, comparison.n)
+    return _(comparison.reason, n=n, needs=comparison.n_needed or 0, k=K_ANONYMOUS)
 
 
 def text(finding: Finding) -> str:
