@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from coachbook.errors import NotFound, Refused, nearest
-from coachbook.text import N_, _
+from coachbook.text import N_, Locale, _, speaking
 
 KERNEL = "python3"
 """Kernel spec that our runners choose."""
@@ -78,8 +79,21 @@ def workbook(name: str, ejected: Path | None = None) -> Workbook:
     return _workbook(name, ejected)
 
 
-def eject(name: str, into: Path) -> Path:
+def translated(notebook: dict[str, Any], locale: Locale) -> dict[str, Any]:
+    """A notebook, as plain data, with its Markdown cells in a language; a whole cell is one message."""
+    with speaking(locale):
+        cells = [
+            {**cell, "source": _(source)} if cell["cell_type"] == "markdown" else cell
+            for cell in notebook["cells"]
+            for source in ["".join(cell["source"])]
+        ]
+    return {**notebook, "cells": cells}
+
+
+def eject(name: str, into: Path, locale: Locale = Locale.EN) -> Path:
     """Copy a shipped notebook into the folder `into`, where it can be changed.
+
+    An English copy is still translated for readers of other languages; a copy in another language stays so.
 
     Raises
     ------
@@ -95,7 +109,8 @@ def eject(name: str, into: Path) -> Path:
         )  # fmt: skip
     try:
         into.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source.path, target)
+        notebook = translated(json.loads(source.path.read_text(encoding="utf-8")), locale)
+        target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise Refused(
             N_("{file} cannot be written: {problem}."), file=target, problem=error.strerror or error

@@ -118,7 +118,8 @@ def _n_needed(size: Floats, spread: Floats, n: Floats, worth: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(size >= worth, (z + power) * spread / size, z * spread / (worth - size))
         needed: Floats = np.ceil(n * ratio**2)
-    return needed
+    # Where the draws are skewed the approximation may fall below the n that was not enough.
+    return np.maximum(needed, n + 1)
 
 
 def add_metric(

@@ -6,8 +6,10 @@ SELECT
     1.0 / count(*) OVER own AS y,
     1.0 / nullif(count(*) FILTER (peer) OVER team, 0) AS y_in_team,
     1.0 / nullif(count(*) FILTER (peer) OVER company, 0) AS y_in_all,
-    CASE WHEN count(*) FILTER (peer) OVER team = count(*) OVER own THEN 1.0 / count(*) OVER own ELSE 0 END AS y_leaves_team,
-    CASE WHEN count(*) FILTER (peer) OVER company = count(*) OVER own THEN 1.0 / count(*) OVER own ELSE 0 END AS y_leaves_all
+    CASE WHEN count(*) FILTER (peer) OVER team = count(*) FILTER (peer) OVER own
+        THEN 1.0 / nullif(count(*) FILTER (peer) OVER own, 0) ELSE 0 END AS y_leaves_team,
+    CASE WHEN count(*) FILTER (peer) OVER company = count(*) FILTER (peer) OVER own
+        THEN 1.0 / nullif(count(*) FILTER (peer) OVER own, 0) ELSE 0 END AS y_leaves_all
 FROM decided
 WHERE status = 'won'
 WINDOW

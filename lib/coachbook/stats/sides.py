@@ -92,12 +92,16 @@ class _Adder:
         """Sums of the two pools, each less the entity's part."""
         peer = self.rows.peer if team.ndim == 1 else self.rows.peer[:, None]
         groups = int(self.rows.team.max(initial=-1)) + 1
-        group_of_row = np.where(self.rows.entity >= 0, self.rows.team[self.rows.entity], -1)
+        group_of_row = self._group_of_row()
         by_group = _sum_by(group_of_row, team * peer, groups + 1)  # the last row stays 0: no team
         inside = by_group[self.rows.team] - self.own(off_team * peer)
         everywhere = (everyone * peer).sum(axis=0) - self.own(off_all * peer)
         inside[self.rows.team < 0] = np.nan
         return inside, everywhere
+
+    def _group_of_row(self) -> Ints:
+        """The group of each row's entity; -1: nobody's row, or nobody's group."""
+        return np.append(self.rows.team, -1)[self.rows.entity]
 
     def plain(self, values: Floats) -> tuple[Floats, Floats, Floats]:
         """Own sum and the two pools' sums of something that simply adds up."""
@@ -118,7 +122,7 @@ class _Adder:
         groups = int(rows.team.max(initial=-1)) + 1
         own = _tally(rows.entity, code, (size, width))
         in_pools = _tally(np.where(rows.peer, rows.entity, -1), code, (size, width))
-        group = np.where(rows.peer & (rows.entity >= 0), rows.team[rows.entity], -1)
+        group = np.where(rows.peer, self._group_of_row(), -1)
         by_group = _tally(group, code, (groups + 1, width))  # the last row stays 0: no team
         everywhere = _tally(np.where(rows.peer, 0, -1), code, (1, width))
         team = np.where(rows.team[:, None] >= 0, by_group[rows.team] - in_pools, 0)

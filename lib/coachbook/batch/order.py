@@ -1,0 +1,216 @@
+"""What is to be run, settled and validated to the last parameter before anything starts."""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from coachbook import __version__, catalogue, facts
+from coachbook.access import Reader
+from coachbook.batch.folder import file_name
+from coachbook.errors import Invalid, Refused
+from coachbook.export.about import About
+from coachbook.settings import Workspace, locale_named
+from coachbook.text import N_, Locale, _, speaking
+
+FORMATS = ("ipynb", "html")
+"""What a page can be written as."""
+_READERS: tuple[Reader, ...] = ("rep", "manager")
+
+
+@dataclass(frozen=True)
+class Order:
+    """One batch, as a user asks for it; "" is the default.
+
+    `reps`: `all`, ids or names with commas between, or `team:ID`. `team`: one page of that team instead.
+    `reader`: whom the pages are for, `rep` or `manager`; by default the rep, for a team's page the manager.
+    `formats`: the executed notebook is the record and always kept; `html` adds a page without script.
+    `resume`: says aloud what holds anyhow, that finished work of the same run in `out` is kept.
+    """
+
+    workbook: str
+    reps: str = "all"
+    team: str = ""
+    period: str = ""
+    as_of: str = ""
+    locale: str = ""
+    reader: str = ""
+    workers: int = 2
+    out: Path | None = None
+    formats: tuple[str, ...] = FORMATS
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An order whose every parameter holds: the pages to make, and what they are made from."""
+
+    workspace: Workspace
+    workbook: catalogue.Workbook
+    pages: tuple[facts.Page, ...]
+    notebook: str
+    """The notebook in the readers' language, as JSON."""
+    reader: Reader
+    locale: Locale
+    formats: tuple[str, ...]
+    workers: int
+    out: Path | None
+    run_id: str
+
+    def about(self, page: facts.Page) -> About:
+        """What stands around one page."""
+        with speaking(self.locale):
+            heading = self.workbook.heading
+        return About(
+            brand=self.workspace.settings.name, workbook=self.workbook.name, heading=heading,
+            kind=page.scope.kind, id=page.scope.id, name=page.name, team=page.team, period=page.period.id,
+            as_of=page.as_of.isoformat(), snapshot=page.snapshot, reader=self.reader, locale=self.locale.value,
+        )  # fmt: skip
+
+    def files(self, page: facts.Page) -> list[str]:
+        """What a finished page consists of, relative to the run's folder."""
+        kinds = dict.fromkeys(("ipynb", *self.formats))
+        return [f"{file_name(page.scope)}/{self.workbook.name}.{kind}" for kind in kinds]
+
+    @property
+    def name(self) -> str:
+        """Of the folder by default: what was made, and of when."""
+        return f"{self.workbook.name}-{self.pages[0].period.id}"
+
+    def parameters(self, page: facts.Page) -> dict[str, str]:
+        """What is injected into the notebook for one page."""
+        return {
+            page.scope.kind: page.scope.id,
+            "period": page.period.id,
+            "as_of": page.as_of.isoformat(),
+            "locale": self.locale.value,
+        }
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker needs for one page; it reaches no workspace and holds no key."""
+
+    about: About
+    notebook: str
+    parameters: dict[str, str]
+    token: str
+    folder: Path
+    workbook: str
+    formats: tuple[str, ...]
+    locale: Locale
+    directory: Path
+
+
+def settle(workspace: Workspace, order: Order) -> Plan:
+    """Validate the whole order; nothing is written.
+
+    Raises
+    ------
+    NotFound, Invalid, Refused
+        Names the value that cannot be used, and one that can.
+    """
+    workbook = catalogue.workbook(order.workbook, workspace.notebooks)
+    locale = locale_named(order.locale) if order.locale else workspace.locale
+    reader = _reader(order)
+    formats = _formats(order.formats)
+    if order.workers < 1:
+        raise Invalid(N_("{value} workers cannot run anything. Give at least {least}."), value=order.workers, least=1)  # fmt: skip
+    pages = _pages(workspace, order)
+    source = _source(workbook, {pages[0].scope.kind, "period", "as_of", "locale"})
+    return Plan(
+        workspace, workbook, pages, _translated(source, locale), reader, locale, formats, order.workers,
+        order.out, _run_id(pages[0], source, reader, locale, formats),
+    )  # fmt: skip
+
+
+def _formats(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names or ("",):
+        if name not in FORMATS:
+            raise Invalid(
+                N_("{value} is not a format that pages are written in. There is: {known}."),
+                value=f"“{name}”", known=list(FORMATS),
+            )  # fmt: skip
+    return tuple(name for name in FORMATS if name in names)
+
+
+def _reader(order: Order) -> Reader:
+    reader = order.reader or ("manager" if order.team else "rep")
+    if reader not in _READERS:
+        raise Invalid(
+            N_("{value} is not a reader that pages are made for. There is: {known}."),
+            value=f"“{reader}”", known=list(_READERS),
+        )  # fmt: skip
+    if order.team and reader == "rep":
+        raise Refused(
+            N_("A team's page shows each rep's figures and is not made for the reader {reader}. Make it for {other}."),
+            reader=reader, other="manager",
+        )  # fmt: skip
+    return "rep" if reader == "rep" else "manager"
+
+
+def _pages(workspace: Workspace, order: Order) -> tuple[facts.Page, ...]:
+    if order.team and order.reps != "all":
+        raise Invalid(
+            N_("Both reps {reps} and team {team} were named. Name reps for their pages, or a team for its page; team:{team} stands for the reps of a team."),
+            reps=order.reps, team=order.team,
+        )  # fmt: skip
+    asked = facts.Asked(order.workbook, team=order.team, period=order.period, as_of=order.as_of)
+    if order.team:
+        return (facts.settle(workspace, asked),)
+    return tuple(facts.settle_all(workspace, asked, reps=order.reps))
+
+
+def _source(workbook: catalogue.Workbook, needed: set[str]) -> dict[str, Any]:
+    """The notebook as plain data, its parameters compared with what will be injected."""
+    try:
+        notebook: dict[str, Any] = json.loads(workbook.path.read_text(encoding="utf-8"))
+        cells = notebook["cells"]
+        missing = sorted(needed - _assigned(cells))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
+        raise Invalid(
+            N_("{file} cannot be read as a notebook: {problem}. A fresh copy: coachbook eject {name}"),
+            file=workbook.path, problem=error, name=workbook.name,
+        ) from None  # fmt: skip
+    if missing:
+        raise Invalid(
+            N_("{file} does not take the parameter {missing}. Its cell tagged “parameters” must set: {needed}."),
+            file=workbook.path, missing=missing, needed=sorted(needed),
+        )  # fmt: skip
+    for number, cell in enumerate(cells):
+        cell.setdefault("id", f"cell-{number}")
+    return notebook
+
+
+def _assigned(cells: list[dict[str, Any]]) -> set[str]:
+    """Names that the notebook's own cell tagged `parameters` sets."""
+    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    statements = ast.parse("".join(tagged[0]["source"])).body if tagged else []
+    plain = [t for s in statements if isinstance(s, ast.Assign) for t in s.targets]
+    typed = [s.target for s in statements if isinstance(s, ast.AnnAssign)]
+    return {target.id for target in [*plain, *typed] if isinstance(target, ast.Name)}
+
+
+def _translated(source: dict[str, Any], locale: Locale) -> str:
+    """The notebook with its Markdown cells in the language; a whole cell is one message."""
+    with speaking(locale):
+        cells = [
+            {**cell, "source": _("".join(cell["source"]))} if cell["cell_type"] == "markdown" else cell
+            for cell in source["cells"]
+        ]
+    return json.dumps({**source, "cells": cells}, ensure_ascii=False)
+
+
+def _run_id(
+    page: facts.Page, source: dict[str, Any], reader: str, locale: Locale, formats: tuple[str, ...]
+) -> str:
+    """A hash of all that decides what a page says; who gets one is not in it, so a run can be widened."""
+    content = [
+        __version__, page.snapshot, page.settings, page.scope.kind, page.period.id, page.as_of.isoformat(),
+        reader, locale.value, list(formats), source,
+    ]  # fmt: skip
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,185 @@
+"""Commands about the data: a workspace, what comes in, and what was made of it."""
+
+from __future__ import annotations
+
+from json import dumps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coachbook.cli.console import document, note, progress, table, tell
+from coachbook.cli.grammar import Command
+from coachbook.cli.options import AsOf, In, Json, Language, Period, here, path, text
+from coachbook.settings import Settings, Workspace
+from coachbook.text import N_, _, active, number, shown
+
+QUARANTINED = 3
+
+app = typer.Typer()
+
+
+@app.command(
+    cls=Command, help=N_("Make a workspace: a new or an existing empty folder with coachbook.toml in it.")
+)
+def init(
+    folder: Annotated[
+        Path,
+        typer.Argument(parser=path("DIR", "my-team"), metavar="DIR", help=N_("The folder, for instance my-team.")),
+    ],
+    *,
+    locale: Language = None,
+    currency: Annotated[
+        str,
+        typer.Option(
+            "--currency", parser=text("--currency", "CNY"), metavar="CODE",
+            help=N_("The reporting currency, for instance CNY. Without it: USD."),
+        ),
+    ] = "USD",
+) -> None:  # fmt: skip
+    """`Workspace.init`."""
+    settings = Settings.read(
+        f'locale = "{locale or active()}"\ncurrency = {dumps(currency)}', origin="--currency"
+    )
+    made = Workspace.init(folder, settings=settings)
+    tell(
+        _(
+            "{folder} is a workspace now. Next: coachbook import PATH --workspace {folder}",
+            folder=shown(made.folder),
+        )
+    )
+
+
+@app.command(
+    "import",
+    cls=Command,
+    help=N_("Import data: a folder with mapping.toml in it, or files of a known shape."),
+)
+def import_(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            parser=path("PATH", "sample_data/regional_sales"), metavar="PATH",
+            help=N_("Folders of files. With --preset they need no mapping.toml; without a folder, its own sample is taken."),
+        ),
+    ] = None,
+    *,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", parser=text("--preset", "regional_sales"), metavar="NAME",
+            help=N_("A mapping that comes with coachbook, for instance regional_sales."),
+        ),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", parser=text("--as-of", "2021-11-10"), metavar="DAY",
+            help=N_("The day whose state the data show. Without it: what mapping.toml says, else today."),
+        ),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help=N_("The export is complete: a deal that it lacks is gone."))
+    ] = False,
+    workspace: In = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """`sources.import_paths`."""
+    from coachbook import sources
+
+    into = here(workspace)
+    with progress(_("Importing")) as step:
+        accounting = sources.import_paths(
+            into, paths or [], preset=preset or "", as_of=as_of or "", full=full, on_progress=step
+        )
+    account = accounting.to_dict()
+    if json:
+        document(account)
+    else:
+        _print_account(account)
+    if accounting.quarantined:
+        note(
+            _(
+                "Rows in quarantine: {count}. They are listed with file, line and reason in {folder}; mend the source and import again.",
+                count=number(accounting.quarantined), folder=shown(into.quarantine),
+            )
+        )  # fmt: skip
+        raise typer.Exit(QUARANTINED)
+
+
+@app.command(cls=Command, help=N_("List the versions of the data, newest first."))
+def snapshots(*, workspace: In = None, json: Json = False) -> None:
+    """`Snapshots.all`."""
+    from coachbook.warehouse import Snapshots
+
+    kept = Snapshots(here(workspace).store)
+    current = kept.current()
+    rows = [{"id": s.id, "as_of": s.as_of.isoformat(), "current": s == current} for s in kept.all()]
+    if json:
+        document(rows)
+    else:
+        table(
+            [_("Snapshot"), _("As of"), _("Current")],
+            [(row["id"], row["as_of"], _("yes") if row["current"] else "") for row in rows],
+        )
+
+
+@app.command(
+    cls=Command,
+    help=N_("Compute the figures of a period for everybody; changed settings count from here on."),
+)
+def facts(*, period: Period = None, as_of: AsOf = None, workspace: In = None, json: Json = False) -> None:
+    """`facts.prepare`."""
+    from coachbook.facts import prepare
+
+    prepared = prepare(here(workspace), period or "", as_of or "")
+    if json:
+        document(
+            {
+                "snapshot": prepared.snapshot, "settings": prepared.settings, "period": prepared.period.id,
+                "as_of": prepared.as_of.isoformat(), "reps": prepared.reps, "file": str(prepared.file),
+            }
+        )  # fmt: skip
+    else:
+        tell(
+            _(
+                "The figures of {period} as of {as_of} are ready for {reps} reps (snapshot {snapshot}).",
+                period=prepared.period.label, as_of=prepared.as_of.isoformat(), reps=number(prepared.reps),
+                snapshot=prepared.snapshot,
+            )
+        )  # fmt: skip
+
+
+@app.command(
+    cls=Command, help=N_("Print the metric dictionary: what each figure is, and how it is computed.")
+)
+def metrics(*, json: Json = False) -> None:
+    """`metrics.dictionary`."""
+    from coachbook.metrics import dictionary
+
+    entries = dictionary()
+    if json:
+        document(entries)
+        return
+    table(
+        [_("Metric"), _("Title"), _("Variant"), _("Formula"), _("Counted over"), _("Better")],
+        [(e["id"], e["title"], e["variant"], e["formula"], e["basis"], e["good"]) for e in entries],
+    )
+
+
+def _print_account(account: dict[str, object]) -> None:
+    files = account["files"]
+    assert isinstance(files, list)
+    figures = [_("Rows"), _("Loaded"), _("Unchanged"), _("In quarantine"), _("Left out")]
+    table(
+        [_("File"), *figures],
+        [
+            (
+                f["file"], number(f["rows"]), number(f["loaded"]), number(f["unchanged"]), number(f["quarantined"]),
+                "; ".join(f"{number(count)} {rule}" for rule, count in f["dropped"].items()),
+            )
+            for f in files
+        ],
+        figures=figures[:-1],
+    )  # fmt: skip
+    tell(_("The data are in: snapshot {snapshot} is the current one.", snapshot=account["snapshot"]))

@@ -1,0 +1,1 @@
+"""What keeps the house in order: generators and extractors that the tests and the Makefile share."""
