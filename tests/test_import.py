@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
@@ -156,6 +157,30 @@ def test_the_sample_again_changes_nothing(regional: Workspace, own: Callable[[Wo
         ("Opportunities.csv", 20000, 20000, 20000, 0, {}),
     ]  # fmt: skip
     assert json.loads(json.dumps(plain)) == plain
+
+
+def test_tripling_one_owners_amounts_changes_those_amounts_alone(
+    regional: Workspace, own: Callable[[Workspace], Workspace], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(shipped("sample_data") / "regional_sales", tmp_path / "tripled"))
+    with (folder / "Opportunities.csv").open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = csv.reader(file)
+    owner, value, key = (header.index(name) for name in ("SystemUserSeq", "Value", "OpportunitySeq"))
+    theirs = {row[key] for row in rows if row[owner] == "8"}
+    for row in rows:
+        row[value] = str(int(row[value]) * (3 if row[owner] == "8" else 1))
+    with (folder / "Opportunities.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    workspace = own(regional)
+    before = Snapshots(workspace.store).current()
+    accounting = sources.import_paths(workspace, [folder])
+    assert accounting.files[-1].unchanged == 20000 - len(theirs)
+    with before.connect() as connection:
+        expected = connection.execute(
+            "SELECT * REPLACE (CASE rep_id WHEN '8' THEN 3 ELSE 1 END * amount_minor AS amount_minor) FROM deal_state ORDER BY deal_id"
+        ).fetchall()
+    with accounting.snapshot.connect() as connection:
+        assert connection.execute("FROM deal_state ORDER BY deal_id").fetchall() == expected
 
 
 def test_the_made_up_company_has_the_cases_that_the_sample_lacks(firm: Workspace) -> None:
@@ -629,10 +654,15 @@ def test_a_changed_currency_is_refused_where_there_are_deals(desk: Desk) -> None
     desk.write(f"{HEADER}\n{ROW}").load()
     (desk.workspace.folder / "coachbook.toml").write_text('currency = "CNY"')
     changed, before = Workspace(desk.workspace.folder), desk.current
-    for act in (lambda: sources.republish(changed), lambda: sources.import_paths(changed, [desk.files])):
-        with pytest.raises(Refused, match="no rate to CNY"):
-            act()
+    with pytest.raises(Refused, match="no rate to CNY"):
+        Snapshots(changed.store).republish(changed.settings.reporting)
     assert desk.current == before
+    other = ROW.replace("1,", "2,", 1).replace("USD", "CNY")
+    with pytest.raises(Refused, match="no rate to CNY"):
+        sources.import_paths(changed, [desk.write(f"{HEADER}\n{other}").files])
+    assert desk.current == before
+    sources.import_paths(changed, [desk.write(f"{HEADER}\n{other}").files], full=True)
+    assert {deal[-1] for deal in desk.deals().values()} == {"CNY"}
 
 
 def test_a_quarantine_that_cannot_be_written_refuses_the_import(desk: Desk) -> None:

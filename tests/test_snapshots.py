@@ -149,18 +149,22 @@ def test_settings_are_kept_with_each_publish(workspace: Workspace) -> None:
     assert in_force(date(2022, 1, 1)).digest == changed.settings.digest != first.digest
 
 
+def republished(workspace: Workspace) -> Snapshot:
+    return kept(workspace).republish(workspace.settings.reporting)
+
+
 def test_republishing_makes_a_snapshot_only_when_a_figure_may_change(workspace: Workspace) -> None:
     before = load(workspace, range(3))
     (workspace.folder / "coachbook.toml").write_text('name = "Renamed"\nlocale = "zh_CN"')
-    assert sources.republish(Workspace(workspace.folder)) == before
+    assert republished(Workspace(workspace.folder)) == before
     (workspace.folder / "coachbook.toml").write_text("[worth_acting]\nshare = 0.2")
     changed = Workspace(workspace.folder)
-    after = sources.republish(changed)
+    after = republished(changed)
     assert after == kept(workspace).current() != before
     assert (after.as_of, deals(after)) == (before.as_of, deals(before))
     assert Settings.model_validate_json(after.settings_at(after.as_of)).worth_acting.share == 0.2
     assert Settings.model_validate_json(before.settings_at(before.as_of)).worth_acting.share == 0.05
-    assert sources.republish(changed) == after
+    assert republished(changed) == after
 
 
 # Two at once

@@ -61,7 +61,7 @@ def use(locale: Locale) -> None:
 
 def use_everywhere(locale: Locale) -> None:
     """Speak `locale` in this whole process: a kernel runs each cell in a context of its own."""
-    global _process  # noqa: PLW0603
+    global _process
     _process = locale
 
 

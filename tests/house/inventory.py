@@ -1,4 +1,4 @@
-"""The inventory in ARCHITECTURE.md, made from the first line of each file: `make inventory`."""
+"""The inventory in ARCHITECTURE.md, made from what each file says of itself first: `make inventory`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ IN_PERIOD = "role = 'rep' AND coalesce(start_on < $after, true) AND coalesce(end
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user asked for, as written; empty means the default."""
+    """What a user asked for, as written; empty means the default: the first rep, the last complete month, now."""
 
     workbook: str = "retrospective"
     rep: str = ""
@@ -77,12 +77,7 @@ def settle(workspace: Workspace, asked: Asked) -> Page:
                 team=asked.team,
             )
         return desk.team_page(asked.team)
-    if not asked.rep:
-        raise Invalid(
-            N_("Name a rep. In {period} there are: {known}."),
-            period=desk.period.id, known=[m.name for m in desk.members[:5]],
-        )  # fmt: skip
-    return desk.page(desk.member(asked.rep))
+    return desk.page(desk.member(asked.rep) if asked.rep else desk.first())
 
 
 def settle_all(workspace: Workspace, asked: Asked, reps: str = "all") -> list[Page]:
@@ -102,9 +97,7 @@ def settle_all(workspace: Workspace, asked: Asked, reps: str = "all") -> list[Pa
     else:
         chosen = {desk.member(part.strip()).rep_id for part in reps.split(",")}
         wanted = [m for m in desk.members if m.rep_id in chosen]
-    if not wanted:
-        raise NotFound(N_("Nobody is on the roster in {period}."), period=desk.period.id)
-    return [desk.page(m) for m in wanted]
+    return [desk.page(m) for m in wanted or [desk.first()]]
 
 
 def roster(workspace: Workspace, period: str = "") -> list[Member]:
@@ -220,6 +213,12 @@ class _Desk:
     def page(self, member: Member) -> Page:
         scope = Scope("rep", member.rep_id)
         return self._page(scope, member.name, member.team_id, member.team)
+
+    def first(self) -> Member:
+        """Whose page is opened if nobody is named."""
+        if not self.members:
+            raise NotFound(N_("Nobody is on the roster in {period}."), period=self.period.id)
+        return self.members[0]
 
     def member(self, asked: str) -> Member:
         """By id, or by a name that is unique."""

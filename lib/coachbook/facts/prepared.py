@@ -34,7 +34,7 @@ def prepare(workspace: Workspace, period: str = "", as_of: str = "") -> Prepared
     """
     asked = Asked(period=period, as_of=as_of)
     settle_all(workspace, asked)
-    Snapshots(workspace.store).republish(workspace.settings.model_dump_json())
+    Snapshots(workspace.store).republish(workspace.settings.reporting)
     pages = settle_all(workspace, asked)
     page = pages[0]
     return Prepared(

@@ -22,7 +22,7 @@ from coachbook.sources.judging import REASON_FIELDS, Fault, Terms, judged
 from coachbook.sources.mapping import FILE, Mapping
 from coachbook.sources.plan import Plan, Reading
 from coachbook.text import N_, _, shown
-from coachbook.warehouse import Draft, Snapshot, Snapshots
+from coachbook.warehouse import Draft, Snapshots
 
 
 def presets() -> list[str]:
@@ -70,7 +70,6 @@ def import_paths(
         plan.add(folder, mapping, f"{folder.name}/" if len(mapped) > 1 else "")
     full = full or any(mapping.export == "full" for _f, mapping in mapped)
     with Snapshots(workspace.store).drafting() as draft:
-        _one_currency(draft.connection, settings)
         quarantined = _read(draft.connection, plan, settings, on_progress)
         for table in TABLES.values():
             _merge(draft, table, [r for r in plan.readings if r.table is table], full=full)
@@ -79,22 +78,6 @@ def import_paths(
         with quarantining(workspace.quarantine, day, quarantined) as quarantine:
             snapshot = draft.publish(as_of=day, settings=settings.reporting)
     return Accounting(snapshot, accounts, quarantine)
-
-
-def republish(workspace: Workspace) -> Snapshot:
-    """The current data under the settings as `coachbook.toml` has them now.
-
-    Returns the current snapshot itself if nothing that changes a figure was changed.
-
-    Raises
-    ------
-    CoachbookError
-        There is no data yet, or the data are in a currency for which there is no rate.
-    """
-    snapshots = Snapshots(workspace.store)
-    with snapshots.current().connect() as connection:
-        _one_currency(connection, workspace.settings, "snapshot")
-    return snapshots.republish(workspace.settings.reporting)
 
 
 def _mapped(paths: Sequence[Path], preset: str) -> Iterator[tuple[Path, Path]]:
@@ -128,17 +111,6 @@ def _publish_instant(draft: Draft, stated: date | None, settings: Settings) -> d
     if stated is None and not draft.changed():
         return draft.current.as_of
     return max(draft.current.as_of, stated or today)
-
-
-def _one_currency(connection: DuckDBPyConnection, settings: Settings, name: str = "current") -> None:
-    found = connection.execute(
-        f"SELECT any_value(currency) FROM {name}.deals WHERE currency <> ?", [settings.currency]
-    ).fetchone()
-    if found and found[0]:
-        raise Refused(
-            N_('The deals are in {there} and there is no rate to {asked}. Write currency = "{there}" in coachbook.toml.'),
-            there=found[0], asked=settings.currency,
-        )  # fmt: skip
 
 
 def _read(

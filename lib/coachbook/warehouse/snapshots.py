@@ -7,6 +7,7 @@ moment leaves the old one current; whoever has a snapshot open keeps reading it.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -152,10 +153,16 @@ class Draft:
             The publish instant.
         settings
             What changes figures, as JSON; in force from `as_of` on.
+
+        Raises
+        ------
+        Refused
+            The settings name a currency for which the deals have no rate.
         """
         for name, table in TABLES.items():
             if name not in self._superseded:
                 self._fill(table)
+        self._one_currency(json.loads(settings)["currency"])
         self.connection.execute(f"USE next; {_PUBLISHES}")
         self.connection.execute("INSERT INTO publishes FROM current.publishes WHERE as_of <> ?", [as_of])
         self.connection.execute("INSERT INTO publishes VALUES (?, ?)", [as_of, settings])
@@ -164,6 +171,16 @@ class Draft:
         counts = self._counts()
         self.connection.execute("CHECKPOINT next; USE memory; DETACH next")
         return self._store._switch(self.path, Snapshot(id, self._store.path(id), as_of), counts)
+
+    def _one_currency(self, reporting: str) -> None:
+        found = self.connection.execute(
+            "SELECT any_value(currency) FROM next.deals WHERE currency <> ?", [reporting]
+        ).fetchone()
+        if found and found[0]:
+            raise Refused(
+                N_('The deals are in {there} and there is no rate to {asked}. Write currency = "{there}" in coachbook.toml.'),
+                there=found[0], asked=reporting,
+            )  # fmt: skip
 
     def _differs(self, table: Table) -> bool:
         new, old = f"next.{table.name}", f"current.{table.name}"
@@ -237,7 +254,15 @@ class Snapshots:
         return [_snapshot(path) for path in paths]
 
     def republish(self, settings: str) -> Snapshot:
-        """The current data under other settings; the current snapshot itself if they are the same."""
+        """The current data under other settings (`Settings.reporting`); the current snapshot if they are the same.
+
+        Raises
+        ------
+        NotFound
+            There is no data yet.
+        Refused
+            As `Draft.publish`.
+        """
         current = self.current()
         if current.settings_at(current.as_of) == settings:
             return current
