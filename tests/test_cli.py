@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from coachbook.catalogue import shipped
 from coachbook.cli import command, run
@@ -353,3 +354,22 @@ def test_a_byte_that_is_no_text_is_no_traceback(there: Workspace) -> None:
     )
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
+
+
+def test_lab_opens_on_the_workspace(there: Workspace) -> None:
+    server = subprocess.Popen(
+        [COMMAND, "lab", "--no-browser"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert server.stderr
+        said = ""
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/lab\?token=\w+", said)):
+            line = server.stderr.readline()
+            assert line, said
+            said += line
+        assert "coachbook eject retrospective" in said
+        listing = requests.get(found[0].replace("/lab?", "/api/contents?"), timeout=30).json()
+        assert "coachbook.toml" in {entry["name"] for entry in listing["content"]}
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)

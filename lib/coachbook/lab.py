@@ -15,7 +15,7 @@ def open_lab(workspace: Workspace, *, browser: bool = True) -> None:
     os.chdir(workspace.folder)
     options = [f"--ServerApp.root_dir={workspace.folder}", "--ip=127.0.0.1", "--log-level=WARN"]
     if not browser:
-        options += ["--no-browser", "--log-level=INFO"]
+        options.append("--no-browser")
     if os.geteuid() == 0:
         options.append("--allow-root")
     LabApp.launch_instance(options)

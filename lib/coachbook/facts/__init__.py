@@ -2,9 +2,11 @@
 
 from coachbook.facts.pages import Asked, Page, cut, ensure, periods, roster, settle, settle_all
 from coachbook.facts.prepared import Prepared, prepare
+from coachbook.facts.roster import Member
 
 __all__ = [
     "Asked",
+    "Member",
     "Page",
     "Prepared",
     "cut",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from duckdb import DuckDBPyConnection
 
+from coachbook.facts.roster import members
 from coachbook.metrics import judging
 from coachbook.metrics.judging import Pages, Worth, add_metric
 from coachbook.metrics.metric import AT_AS_OF, Metric
@@ -65,17 +66,16 @@ class _Plan:
         """A period still running is compared with as many days of the earlier ones."""
         first = connection.execute("SELECT min(created_on) FROM known").fetchone()
         start = first[0] if first and first[0] else as_of
-        after = min(period.span.after, as_of + timedelta(days=1))
-        elapsed = (after - period.span.first).days
-        partial = after < period.span.after
-        compared = {"now": Span(period.span.first, after)}
+        now = period.until(as_of)
+        partial = now != period.span
+        compared = {"now": now}
         missing: dict[With, str] = {}
         earlier: dict[With, Period] = {"previous": period.previous, "year_ago": period.year_ago}
         for against, then in earlier.items():
             if then.span.after <= start:
                 missing[against] = judging.BEFORE_DATA
             else:
-                cut = then.span.first + timedelta(days=elapsed)
+                cut = then.span.first + timedelta(days=now.length_days)
                 compared[against] = Span(
                     then.span.first, min(cut, then.span.after) if partial else then.span.after
                 )
@@ -140,15 +140,11 @@ def _gather(connection: DuckDBPyConnection, plan: _Plan, settings: Settings, *, 
 
 def _entities(connection: DuckDBPyConnection, plan: _Plan, by: str) -> pd.DataFrame:
     """Who gets a page: `id, name, team_id`, and `team`, the code of the group around (-1: none)."""
-    span = plan.compared["now"]
-    reps = connection.execute(
-        """
-        SELECT rep_id, name, team_id, coalesce(team, team_id) AS team FROM reps
-        WHERE role = 'rep' AND coalesce(start_on < $after, true) AND coalesce(end_on >= $first, true)
-        ORDER BY rep_id
-        """,
-        {"first": span.first, "after": span.after},
-    ).df()
+    found = sorted(members(connection, plan.compared["now"]), key=lambda m: m.rep_id)
+    reps = pd.DataFrame(
+        [asdict(m) for m in found], columns=["rep_id", "name", "team_id", "team"], dtype="str"
+    )
+    reps["team_id"] = reps["team_id"].replace("", pd.NA)
     if by == "rep_id":
         codes = pd.Series(pd.factorize(reps["team_id"])[0], index=reps.index)
         return pd.DataFrame(

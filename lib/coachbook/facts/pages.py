@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,15 +11,13 @@ from coachbook import __version__
 from coachbook.access import Reader, Scope
 from coachbook.errors import Invalid, NotFound, nearest
 from coachbook.facts.build import build
+from coachbook.facts.roster import Member, members
 from coachbook.metrics.registry import VERSION
-from coachbook.model.periods import Period, parse_day
+from coachbook.model.periods import Period, Span, parse_day
 from coachbook.settings import Settings, Workspace
 from coachbook.text import N_
 from coachbook.warehouse import slices
 from coachbook.warehouse.snapshots import Snapshot, Snapshots
-
-IN_PERIOD = "role = 'rep' AND coalesce(start_on < $after, true) AND coalesce(end_on >= $first, true)"
-"""Who gets a page, and who is a peer: reps on the roster in the period, managers not."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +29,6 @@ class Asked:
     team: str = ""
     period: str = ""
     as_of: str = ""
-
-
-@dataclass(frozen=True)
-class Member:
-    """One person who gets a page."""
-
-    rep_id: str
-    name: str
-    team_id: str
-    team: str
 
 
 @dataclass(frozen=True)
@@ -208,7 +196,7 @@ class _Desk:
                 example=_last_complete(snapshot.as_of).id,
             )  # fmt: skip
         settings = Settings.model_validate_json(snapshot.settings_at(as_of)).digest
-        return cls(asked.workbook, snapshot, settings, period, as_of, _members(snapshot, period, as_of))
+        return cls(asked.workbook, snapshot, settings, period, as_of, _members(snapshot, period.until(as_of)))
 
     def page(self, member: Member) -> Page:
         scope = Scope("rep", member.rep_id)
@@ -265,15 +253,6 @@ def _last_complete(as_of: date) -> Period:
     return month if month.span.last <= as_of else month.previous
 
 
-def _members(snapshot: Snapshot, period: Period, as_of: date) -> list[Member]:
-    """Who gets a page: of a period still running, only who had started by the as-of day."""
-    after = min(period.span.after, as_of + timedelta(days=1))
+def _members(snapshot: Snapshot, span: Span) -> list[Member]:
     with snapshot.connect() as connection:
-        rows = connection.execute(
-            f"""
-            SELECT rep_id, name, coalesce(team_id, ''), coalesce(team, team_id, '') FROM reps
-            WHERE {IN_PERIOD} ORDER BY 4, 2, 1
-            """,
-            {"first": period.span.first, "after": after},
-        ).fetchall()
-    return [Member(*row) for row in rows]
+        return members(connection, span)

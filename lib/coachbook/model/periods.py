@@ -96,6 +96,10 @@ class Period:
         start = (self.number - 1) * months
         return Span(_month(self.year, start), _month(self.year, start + months))
 
+    def until(self, as_of: date) -> Span:
+        """The part of the period that has passed at the end of the day `as_of`."""
+        return Span(self.span.first, min(self.span.after, as_of + timedelta(days=1)))
+
     @property
     def previous(self) -> Period:
         """The adjacent earlier period of the same kind."""

@@ -17,7 +17,7 @@ from voila.tornado.handler import TornadoVoilaHandler
 
 from coachbook import access, catalogue, facts
 from coachbook.errors import AccessDenied, CoachbookError, Invalid, NotFound, Refused
-from coachbook.facts.pages import Member
+from coachbook.facts import Member
 from coachbook.model.periods import Period
 from coachbook.serve import assets
 from coachbook.serve.bar import Chooser, Query, Select, address, html

@@ -461,7 +461,7 @@ class Retrospective:
         if len(bars) < 2:
             return Prose((_("There is nobody to compare with, or too little to compare."),))
         text = _("Win rates side by side: {bars}.", bars="; ".join(f"{b.label} {b.tip}" for b in bars))
-        return strip(bars, title=_("win rate and 95% interval"), text=text)
+        return strip(bars, title=_("win rate, 95% interval"), text=text)
 
     def _people(self) -> list[Bar]:
         own = self.slice.about["scope"]
@@ -480,13 +480,13 @@ class Retrospective:
     def _bands(self) -> list[Bar]:
         labels = {
             1: [_("other reps")],
-            2: [_("lower half of peers"), _("upper half of peers")],
-            3: [_("lower third of peers"), _("middle third of peers"), _("upper third of peers")],
+            2: [_("lower half"), _("upper half")],
+            3: [_("lower third"), _("middle third"), _("upper third")],
         }
         bands = self.slice.page["bands"]
         rate = self.finding("win_rate_count")
         bars = [
-            _bar(_("{label} ({people} people)", label=label, people=b["people"]), b["value"], b["low"], b["high"], b["n"], own=False)
+            _bar(_("{label} ({people})", label=label, people=b["people"]), b["value"], b["low"], b["high"], b["n"], own=False)
             for label, b in zip(labels.get(len(bands), []), bands, strict=True)
         ]  # fmt: skip
         if rate.value is not None:
