@@ -28,7 +28,8 @@ CASES = {
     "good": "N1", "bad": "N2", "new": "N3", "leaving": "N4", "no-deal": "N6", "chinese-name": "N5", "hostile-name": "S1",
 }  # fmt: skip
 TEAM = "north"
-_SERVED = "() => document.querySelectorAll('.cb-chart svg').length >= 4"
+_SERVED = """() => document.querySelectorAll('.cb-chart svg').length >= 4
+    && document.querySelectorAll('.widget-dropdown, .jupyter-widgets').length > 0"""
 
 
 def static(workspace: Workspace, folder: Path, workbook: str, locale: Locale) -> Iterator[tuple[str, str]]:
@@ -46,13 +47,14 @@ def static(workspace: Workspace, folder: Path, workbook: str, locale: Locale) ->
 
 
 def photograph(
-    browser: Browser, address: str, name: str, *, cookies: dict[str, str], ready: str = ""
+    browser: Browser, address: str, name: str, *, server: Server | None = None, ready: str = ""
 ) -> None:
     """One page in every width."""
     for width in WIDTHS:
         context = browser.new_context(viewport={"width": width, "height": 900})
-        for key, value in cookies.items():
-            context.add_cookies([{"name": key, "value": value, "url": address}])
+        if server:
+            ((key, value),) = server.cookie().items()
+            context.add_cookies([{"name": key, "value": value, "url": server.base}])
         page = context.new_page()
         page.goto(address, timeout=120_000)
         if ready:
@@ -79,12 +81,12 @@ def main() -> None:
 
 def _book(browser: Browser, server: Server, folder: Path, workbook: str, locale: Locale) -> None:
     for case, address in static(server.workspace, folder, workbook, locale):
-        photograph(browser, address, f"{workbook}-{case}-{locale}", cookies={})
+        photograph(browser, address, f"{workbook}-{case}-{locale}")
     query = f"rep={CASES['good']}&period={PERIOD}&locale={locale}"
     live = f"{server.base}/w/{workbook}?{query}"
-    photograph(browser, live, f"{workbook}-served-{locale}", cookies=server.cookie(), ready=_SERVED)
+    photograph(browser, live, f"{workbook}-served-{locale}", server=server, ready=_SERVED)
     home = f"{server.base}/?locale={locale}"
-    photograph(browser, home, f"{workbook}-home-{locale}", cookies=server.cookie())
+    photograph(browser, home, f"{workbook}-home-{locale}", server=server)
 
 
 if __name__ == "__main__":

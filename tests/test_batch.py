@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -210,12 +211,15 @@ class _Running:
         )  # fmt: skip
         self._until(lambda: folder.joinpath("manifest.jsonl").exists() and len(_manifest(folder)) >= 2)
         self.family = psutil.Process(self.process.pid).children(recursive=True)
+        kernels = [process for process in self.family if "ipykernel_launcher" in process.cmdline()]
+        self.scratch = {Path(kernel.environ()["HOME"]).parent for kernel in kernels}
 
     def end(self, how: signal.Signals) -> tuple[int, str, str]:
         """Send a signal; returns when the process and all that it started are gone."""
         self.process.send_signal(how)
-        said = self.process.communicate(timeout=20)
+        said = self.process.communicate(timeout=30)
         self._until(lambda: not any(p.is_running() and p.status() != "zombie" for p in self.family))
+        assert not any(folder.exists() for folder in self.scratch)
         return self.process.returncode, *said
 
     def _until(self, true: Callable[[], bool]) -> None:
@@ -383,3 +387,11 @@ def test_without_a_folder_runs_lie_in_the_workspace(own: Own, firm: Workspace) -
     assert reps.folder.parent == team.folder.parent
     assert reps.folder.name.startswith("retrospective-2021-10-")
     assert batch.run(workspace, _order(team="north")).kept == 1
+
+
+def test_altair_comes_without_the_grammar_that_no_chart_needs() -> None:
+    loaded = "import coachbook.charts, sys; print('lark' in sys.modules, 'altair' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, timeout=60)
+    assert found.stdout == "False True\n"
+    kept = "import coachbook.charts, rfc3987_syntax; print('there')"
+    assert subprocess.run([sys.executable, "-c", kept], capture_output=True, timeout=60).stdout == b"there\n"

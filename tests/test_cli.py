@@ -22,6 +22,7 @@ from coachbook.cli.console import note, progress, table
 from coachbook.settings import Settings, Workspace
 from coachbook.text import Locale, speaking
 from tests.conftest import COMMAND, RunCli
+from tests.serving import eventually
 
 LONG = "x" * 10_240
 HOSTILE = "no such thing \x1b[31m[bold]\u202e"
@@ -356,6 +357,14 @@ def test_a_byte_that_is_no_text_is_no_traceback(there: Workspace) -> None:
     assert b"Traceback" not in done.stderr
 
 
+def _lists(name: str, address: str) -> bool:
+    try:
+        listing = requests.get(address, timeout=30).json()
+    except requests.ConnectionError:
+        return False
+    return name in {entry["name"] for entry in listing["content"]}
+
+
 def test_lab_opens_on_the_workspace(there: Workspace) -> None:
     server = subprocess.Popen(
         [COMMAND, "lab", "--no-browser"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -368,8 +377,8 @@ def test_lab_opens_on_the_workspace(there: Workspace) -> None:
             assert line, said
             said += line
         assert "coachbook eject retrospective" in said
-        listing = requests.get(found[0].replace("/lab?", "/api/contents?"), timeout=30).json()
-        assert "coachbook.toml" in {entry["name"] for entry in listing["content"]}
+        address = found[0].replace("/lab?", "/api/contents?")
+        assert eventually(lambda: _lists("coachbook.toml", address), seconds=30)
     finally:
         server.terminate()
         server.communicate(timeout=30)

@@ -14,9 +14,21 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from coachbook import facts
 from coachbook.settings import Workspace
 from tests.oracles.regional import ADD_UP, FIGURES, MONEY, SHARES, Figure, Regional, spans_of
-from tests.reviews import SAMPLE, Review, against, finding, imported, raw_deals, reviews, sample_with
+from tests.reviews import (
+    SAMPLE,
+    Review,
+    against,
+    finding,
+    imported,
+    pages,
+    raw_deals,
+    retrospective,
+    reviews,
+    sample_with,
+)
 
 DATA = Path(__file__).parent / "data"
 ARCHIE = "15"
@@ -152,6 +164,24 @@ def test_company_team_own(
     assert taken_apart >= 15 or period == "2021-W40"
 
 
+@pytest.mark.parametrize("team", ["Amelie Garner", "Ethan Brooks", "Peyton Davis"])
+def test_a_team_is_its_people_together(team: str, regional: Workspace, oracle: Regional) -> None:
+    page = facts.settle(regional, facts.Asked(team=team, period="2021-10"))
+    review = retrospective(regional, page, "manager").to_dict()
+    spans = spans_of("2021-10")
+    members = [owner for owner in oracle.team.index if oracle.team[owner] == team]
+    others = [owner for owner in oracle.team.index if oracle.team[owner] != team]
+    for figure in FIGURES:
+        found = finding(review, *figure)
+        heads = 2 if figure[0] in ADD_UP else 1
+        assert _agrees(figure, found["value"], oracle.pooled(figure, members, spans["now"]))
+        theirs = oracle.pooled(figure, others, spans["now"]) / heads
+        assert _agrees(figure, against(found, "peers")["value"], theirs)
+        if figure[0] != "open_pipeline":
+            before = oracle.pooled(figure, members, spans["previous"])
+            assert _agrees(figure, against(found, "previous")["value"], before)
+
+
 def test_whoever_has_no_deal_is_compared_with_nobody(everybody_in: EverybodyIn) -> None:
     review = everybody_in("2021-10")[ARCHIE]
     assert review["scope"]["name"] == "Archie Boyle"
@@ -257,15 +287,20 @@ def looked_back(regional: Workspace) -> dict[str, Review]:
     return reviews(regional, "2021-10", as_of=CUT)
 
 
-def test_an_earlier_day_sees_nothing_later(tmp_path: Path, looked_back: dict[str, Review]) -> None:
+def test_an_earlier_day_sees_nothing_later(
+    tmp_path: Path, regional: Workspace, looked_back: dict[str, Review]
+) -> None:
     deals = raw_deals()
     deals = deals[deals["Opportunity Created On"] <= CUT]
     undecided = (deals["Status"] != "Open") & (deals["CloseDate"] > CUT)
     assert undecided.sum() > 100
     deals.loc[undecided, ["Status", "CloseDate"]] = ["Open", ""]
-    then = reviews(imported(tmp_path / "workspace", sample_with(tmp_path / "files", deals, as_of=CUT)))
+    workspace = imported(tmp_path / "workspace", sample_with(tmp_path / "files", deals, as_of=CUT))
+    then = reviews(workspace)
     for rep, review in looked_back.items():
         assert {**review, "snapshot": ""} == {**then[rep], "snapshot": ""}
+    one, other = (pages(w, as_of=CUT)[3] for w in (regional, workspace))
+    assert retrospective(regional, one).slice.deals == retrospective(workspace, other).slice.deals
 
 
 @each_figure

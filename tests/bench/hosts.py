@@ -27,8 +27,9 @@ CHARTS = 4
 
 @dataclass(frozen=True)
 class Host:
-    """A running server: addresses of pages, and who is signed in."""
+    """A running server: its address, those of pages, and who is signed in."""
 
+    base: str
     pages: list[str]
     cookies: dict[str, str]
 
@@ -53,7 +54,7 @@ def stock(made: Workspace, asked: list[Pair]) -> Iterator[Host]:
     base = f"http://127.0.0.1:{port}"
     try:
         _wait(base)
-        yield Host([f"{base}/voila/render/{rep}-{period}.ipynb" for rep, period in asked], {})
+        yield Host(base, [f"{base}/voila/render/{rep}-{period}.ipynb" for rep, period in asked], {})
     finally:
         _end(process)
 
@@ -65,7 +66,9 @@ def ours(made: Workspace, asked: list[Pair]) -> Iterator[Host]:
     server = Server(made)
     try:
         queries = [urlencode({"rep": rep, "period": period, "as_of": AS_OF}) for rep, period in asked]
-        yield Host([f"{server.base}/w/retrospective?{query}" for query in queries], server.cookie())
+        yield Host(
+            server.base, [f"{server.base}/w/retrospective?{query}" for query in queries], server.cookie()
+        )
     finally:
         server.stop()
 

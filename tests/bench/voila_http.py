@@ -17,13 +17,14 @@ TARGET_SECONDS = 0.8
 
 
 def measure(folder: Path) -> Row:
-    """The first visit wakes the server and is not counted."""
+    """The first visit wakes the server and is not counted; the two take turns."""
     made = workspace(folder / "workspace")
     every = pairs(made)
-    with hosts.stock(made, list(islice(every, VISITS))) as host:
-        stock = [_seconds(host, page) for page in host.pages][1:]
-    with hosts.ours(made, list(islice(every, VISITS))) as host:
-        ours = [_seconds(host, page) for page in host.pages][1:]
+    asked = list(islice(every, VISITS)), list(islice(every, VISITS))
+    with hosts.stock(made, asked[0]) as stock_host, hosts.ours(made, asked[1]) as our_host:
+        turns = zip(stock_host.pages, our_host.pages, strict=True)
+        taken = [(_seconds(stock_host, a), _seconds(our_host, b)) for a, b in turns][1:]
+    stock, ours = zip(*taken, strict=True)
     return Row("voila_http", median(ours), "s", against=median(stock), target=TARGET_SECONDS)
 
 

@@ -160,9 +160,9 @@ class Regional:
         """METRICS.md, "Company, team, own"."""
         mates = [o for o in self.team.index if o != owner and self.team[o] == self.team[owner]]
         rest = [o for o in self.team.index if o != owner]
-        r1, r0 = (self._pooled(figure, [owner], span) for span in (now, then))
-        c1, c0 = (self._pooled(figure, rest, span) for span in (now, then))
-        t1, t0 = (self._pooled(figure, mates, span) for span in (now, then))
+        r1, r0 = (self.pooled(figure, [owner], span) for span in (now, then))
+        c1, c0 = (self.pooled(figure, rest, span) for span in (now, then))
+        t1, t0 = (self.pooled(figure, mates, span) for span in (now, then))
         has_team = min(self._people(figure, mates, span) for span in (now, then)) >= K
         if not has_team:
             t1, t0 = c1, c0
@@ -186,7 +186,8 @@ class Regional:
         both = [(a, b) for a, b in pairs if pd.notna(a) and pd.notna(b)]
         return sum(a < b for a, b in both), len(both)
 
-    def _pooled(self, figure: Figure, owners: list[int], span: Days) -> float:
+    def pooled(self, figure: Figure, owners: list[int], span: Days) -> float:
+        """The figure of some owners together."""
         deals = self.seen(figure[0], span)
         return FIGURES[figure](deals[deals["SystemUserSeq"].isin(owners)])
 

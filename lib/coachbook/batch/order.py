@@ -182,8 +182,8 @@ def _source(workbook: catalogue.Workbook, needed: set[str]) -> dict[str, Any]:
             file=workbook.path, missing=missing, needed=sorted(needed),
         )  # fmt: skip
     for number, cell in enumerate(cells):
-        cell.setdefault("id", f"cell-{number}")
-    return notebook
+        cell.setdefault("id", f"cell-{number}")  # else each run would give another
+    return {**notebook, "nbformat_minor": max(5, notebook.get("nbformat_minor", 0))}
 
 
 def _assigned(cells: list[dict[str, Any]]) -> set[str]:

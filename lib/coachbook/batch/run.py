@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from time import perf_counter
@@ -92,14 +92,6 @@ def run(
     return Outcome(folder.path, tuple(rows), kept, perf_counter() - begun, stop.is_set())
 
 
-@contextmanager
-def _ready(plan: Plan, target: Path) -> Iterator[Folder]:
-    """The run's folder, held, with the facts of the period made once for everybody."""
-    with held(target, plan.run_id) as folder:
-        facts.ensure(plan.workspace, plan.pages[0])
-        yield folder
-
-
 def _made(plan: Plan, folder: Folder, pages: list[facts.Page], stop: Event) -> Iterator[Row]:
     """Rows as their pages finish; those of a stopped batch that did not come last."""
     if not pages:
@@ -163,6 +155,7 @@ class _Line:
 
 
 def _prepare(scratch: str) -> None:
+    import_module("coachbook.charts")  # first: it spares nbformat, too, a grammar of 2 s (charts/lean.py)
     from coachbook.batch import work
 
     work.prepare(scratch)

@@ -10,8 +10,10 @@ import fcntl
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import site
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -19,8 +21,8 @@ from functools import cache
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from time import perf_counter, sleep
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import nbformat
 from nbformat import NotebookNode
@@ -43,6 +45,7 @@ CELL_TIMEOUT_SECONDS = 600
 _ENGINE = "coachbook"
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _EVALUE_LENGTH = 500
+_GRACE_SECONDS = 2
 
 
 class _Engine(NBClientEngine):  # type: ignore[misc]
@@ -77,6 +80,7 @@ def prepare(scratch: str) -> None:
     os.environ.clear()
     os.environ.update(kept, HOME=private, PYTHONUTF8="1", OPENBLAS_NUM_THREADS="1")
     signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, _stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     Thread(target=_end_with_parent, daemon=True).start()
     silence = os.open(os.devnull, os.O_WRONLY)
@@ -93,6 +97,8 @@ def make(task: Task) -> Row:
             notebook, error = _executed(task)
             row = replace(row, error=error, cells_seconds=_cells_seconds(notebook))
             row = _written(task, notebook, row)
+        except SystemExit:
+            _leave()
         except Exception as problem:  # noqa: BLE001 - anything at all
             row = replace(row, status="failed", error=_error(None, problem))
     return replace(row, seconds=round(perf_counter() - begun, 3))
@@ -198,9 +204,26 @@ def _notary() -> NotebookNotary:
     return NotebookNotary()
 
 
+def _stop(*_signal: object) -> None:
+    """Leave at once, or where a kernel runs by the long way out, on which nbclient ends it."""
+    if access.ENVIRONMENT in os.environ:
+        sys.exit(1)
+    _leave()
+
+
 def _end_with_parent() -> None:
-    """A parent that was killed cannot tell its workers; their kernels watch them in the same way."""
+    """A parent that was killed cannot tell its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        sleep(_GRACE_SECONDS)
+        _leave()
+
+
+def _leave() -> NoReturn:
+    """End this process and begin no further page; a parent that was killed did not clean up either."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        shutil.rmtree(Path(os.environ["HOME"]).parent, ignore_errors=True)
+    os._exit(1)

@@ -1,5 +1,6 @@
 """Pictures, tables and prose: one theme, a renderer that cannot run what it shows."""
 
+from coachbook.charts import lean
 from coachbook.charts.picture import CHART, Picture, is_served, show_for, svg
 from coachbook.charts.prose import Prose
 from coachbook.charts.table import Sheet

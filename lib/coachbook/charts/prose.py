@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+from coachbook.charts import theme
+
 
 @dataclass(frozen=True)
 class Prose:
@@ -18,7 +20,7 @@ class Prose:
         tag = "li" if self.kind == "list" else "p"
         body = "".join(f"<{tag}>{escape(sentence)}</{tag}>" for sentence in self.sentences)
         inner = f"<ul>{body}</ul>" if self.kind == "list" else body
-        cls = "cb-prose cb-lead" if self.lead else "cb-prose"
+        cls = f"cb-prose {'cb-lead ' if self.lead else ''}{theme.NO_MATH}"
         return {"text/html": f'<div class="{cls}">{inner}</div>', "text/plain": str(self)}
 
     def __str__(self) -> str:

@@ -73,7 +73,7 @@ class Sheet:
         if self.note:
             table = table.tab_source_note(self.note)
         html: str = table.as_raw_html(inline_css=False)
-        return f'<div class="cb-table">{html}</div>'
+        return f'<div class="cb-table {theme.NO_MATH}">{html}</div>'
 
     def __str__(self) -> str:
         lines = [self.caption, " | ".join(self.columns), *(" | ".join(row) for row in self.rows)]

@@ -12,6 +12,8 @@ INK = "#22262b"
 RULE = "#d9dde2"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
 SIZE = 14
+NO_MATH = "mathjax_ignore"
+"""Class of everything that we write: to JupyterLab's MathJax, two amounts in dollars are a formula."""
 PADDING = {"left": 16, "right": 32, "top": 5, "bottom": 5}
 """Room for labels where the reader's font is wider than the one the chart was measured with."""
 STATIC_WIDTH = 640

@@ -30,8 +30,11 @@ class Tiles:
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, str]:
         body = "".join(_html(tile) for tile in self.tiles)
-        grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,190px),1fr));gap:12px"
-        return {"text/html": f'<div class="cb-tiles" style="{grid}">{body}</div>', "text/plain": str(self)}
+        grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,250px),1fr));gap:12px"
+        return {
+            "text/html": f'<div class="cb-tiles {theme.NO_MATH}" style="{grid}">{body}</div>',
+            "text/plain": str(self),
+        }
 
     def __str__(self) -> str:
         return "\n".join(" · ".join([t.title, t.value, *t.lines]) for t in self.tiles)

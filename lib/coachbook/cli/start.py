@@ -20,7 +20,7 @@ from coachbook.cli.grammar import Group, localised
 from coachbook.cli.options import language
 from coachbook.errors import CoachbookError
 from coachbook.settings import Workspace
-from coachbook.text import N_, Locale, _, speaking
+from coachbook.text import N_, Locale, _, speaking, use
 
 STOPPED = 130
 
@@ -95,8 +95,6 @@ def main() -> None:
 
 def _choose_language() -> None:
     """COACHBOOK_LOCALE, else the language of the workspace that the current folder lies in."""
-    from coachbook.text import use
-
     named = os.environ.get("COACHBOOK_LOCALE")
     if named:
         use(language("COACHBOOK_LOCALE")(named))

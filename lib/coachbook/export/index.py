@@ -13,7 +13,7 @@ from coachbook.export.frame import render
 from coachbook.text import _, money, number, percent, shown
 
 REVIEW = "application/vnd.coachbook.review+json"
-_SHOWN = 4
+_SHOWN = 3
 """Most that is listed as standing out beside a name; the page has the rest."""
 
 

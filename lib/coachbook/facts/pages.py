@@ -141,7 +141,6 @@ def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
             "snapshot": page.snapshot,
             "reader": reader,
             "currency": settings.currency,
-            "worth_share": settings.worth_acting.share,
             "workspace": settings.name,
         },
     )

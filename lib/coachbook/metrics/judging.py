@@ -179,16 +179,23 @@ def _movement(
     team_known = company_known & _separable(now) & _separable(then)
     reference = [_chosen(team_known, s.team, s.others) for s in (now, then)]
     own_part = _own_part(metric, now.own, then.own, *reference)
-    company = _company_part(metric, then.own, now.others, then.others)
-    own = judge(*own_part, n, worth.of(metric, then.own.value), enough & company_known)
+    acting = worth.of(metric, then.own.value)
+    own = judge(*own_part, n, acting, enough & company_known)
+    others = np.minimum(now.others.n, then.others.n)
+    company_part = _company_part(metric, then.own, now.others, then.others)
+    company = judge(
+        *company_part, others.astype(float), acting, company_known & (others >= metric.smallest_n)
+    )
     comparisons: list[Comparison] = []
     looks: list[Look | None] = []
     for e in range(len(n)):
         split: Split | None = None
-        if company_known[e] and not np.isnan(company[e]) and not np.isnan(own.estimate[e]):
-            moved, all_moved, own_moved = (float(v[e]) for v in (whole.estimate, company, own.estimate))
+        moved, all_moved, own_moved = (float(j.estimate[e]) for j in (whole, company, own))
+        if company_known[e] and not np.isnan([all_moved, own_moved]).any():
             team = moved - all_moved - own_moved if team_known[e] else None
-            split = Split(all_moved, team, own_moved, own.interval(e), own.verdict[e])
+            split = Split(
+                all_moved, team, own_moved, own.interval(e), own.verdict[e], company.verdict[e]
+            )  # fmt: skip
         comparisons.append(
             _comparison(metric, against, whole, e, then.own.value[e], int(then.own.n[e]), split, now)
         )
@@ -205,11 +212,11 @@ def _own_part(metric: Metric, r1: Side, r0: Side, t1: Side, t0: Side) -> tuple[F
     )
 
 
-def _company_part(metric: Metric, r0: Side, c1: Side, c0: Side) -> Floats:
-    """What everybody else's movement alone would have done to the figure."""
+def _company_part(metric: Metric, r0: Side, c1: Side, c0: Side) -> tuple[Floats, Floats]:
+    """What everybody else's movement alone would have done to the figure, with its draws."""
     if not metric.additive:
-        return c1.value - c0.value
-    return r0.value * (_factor(c1.value, c0.value) - 1)
+        return c1.value - c0.value, c1.draws - c0.draws
+    return r0.value * (_factor(c1.value, c0.value) - 1), r0.value[:, None] * (_factor(c1.draws, c0.draws) - 1)
 
 
 def _factor(now: Floats, then: Floats) -> Floats:

@@ -34,7 +34,7 @@ class Interval:
 class Split:
     """Movement = company + team + own, in the finding's unit; `team` None: too few other people.
 
-    `interval` and `verdict` speak of the own part alone.
+    `interval` and `verdict` speak of the own part alone, `company_verdict` of what everybody else did.
     """
 
     company: float
@@ -42,6 +42,7 @@ class Split:
     own: float
     interval: Interval | None
     verdict: Verdict
+    company_verdict: Verdict
 
 
 @dataclass(frozen=True)

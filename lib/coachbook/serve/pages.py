@@ -11,7 +11,6 @@ from typing import Any
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from nbformat import NotebookNode
-from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
 from voila.tornado.handler import TornadoVoilaHandler
 
@@ -31,6 +30,7 @@ from coachbook.warehouse import Snapshots
 LOG = "serve.log"
 """In the workspace's store: what no visitor needs to read."""
 PAGE_SECONDS = 300
+"""A page that takes longer breaks off, and says so."""
 
 _STATUS = {NotFound: 404, Invalid: 400, Refused: 409, AccessDenied: 403}
 _HEADERS = {"Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
@@ -248,6 +248,7 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
 
     visit = Visit("", "")
     gone = False
+    limit: asyncio.Timeout | None = None
     parameters: Query
     made: dict[str, Any]
 
@@ -261,25 +262,24 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
         await asyncio.to_thread(self._settle, name, self.query("rep", "team", "period", "as_of"))
         self.xsrf_token  # noqa: B018 - sets the cookie that the page needs when it is left
         visiting.set(self.visit)
+        complete = False
         try:
-            async with asyncio.timeout(PAGE_SECONDS):
+            async with asyncio.timeout(0 if self.gone else PAGE_SECONDS) as self.limit:
                 await TornadoVoilaHandler.get(self, f"{name}.ipynb")
-        except BaseException:
-            self.gone = True
-            raise
+                complete = True
+        except TimeoutError:
+            self.log.warning("The page broke off: %s", self.request.uri)
         finally:
-            await self._end_if_gone()
+            self.limit = None
+            if not complete and self.visit.kernel_id in self.kernel_manager:
+                await self.kernel_manager.shutdown_kernel(self.visit.kernel_id, now=True)
 
     def on_connection_close(self) -> None:
-        """The visitor left before the page was complete."""
+        """The visitor left before the page was complete: nothing more is made, and its kernel ends."""
         super().on_connection_close()
         self.gone = True
-        IOLoop.current().add_callback(self._end_if_gone)
-
-    async def _end_if_gone(self) -> None:
-        """A kernel without a page ends."""
-        if self.gone and self.visit.kernel_id in self.kernel_manager:
-            await self.kernel_manager.shutdown_kernel(self.visit.kernel_id, now=True)
+        if self.limit:
+            self.limit.reschedule(asyncio.get_running_loop().time())
 
     def _settle(self, name: str, asked: Query) -> None:
         book = catalogue.workbook(name, self.workspace.notebooks)

@@ -49,8 +49,9 @@
 
   function look() {
     document.querySelectorAll(".cb-chart:not([data-state])").forEach(draw);
-    if (done || !document.getElementById("cb-loading")) return;
-    document.querySelector("#cb-loading progress").value = document.querySelectorAll("[cell-index]").length;
+    const progress = document.querySelector("#cb-loading progress");
+    if (done || !progress) return;
+    progress.value = document.querySelectorAll("[cell-index]").length;
     if (isComplete()) finish();
   }
 

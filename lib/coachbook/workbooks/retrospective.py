@@ -177,10 +177,9 @@ class Retrospective:
         )
 
     def _shared_fall(self, then: Comparison) -> bool:
-        """Whether what the company lost is itself worth acting on."""
+        """Whether what the company lost is more than chance, and itself worth acting on."""
         assert then.split is not None
-        worth: float = self.slice.about["worth_share"]
-        return then.split.company <= -worth
+        return then.split.company_verdict is True and then.split.company < 0
 
     def _beside_peers(self) -> str:
         said = [
@@ -588,11 +587,7 @@ class Retrospective:
     def _evidence(self, finding: Finding) -> dict[str, Any]:
         """The deals behind a figure: how many, and the ids of the largest."""
         counts = wording.metric_of(finding).counts
-        behind = (
-            [d for d in self.slice.deals if d.status == "open"]
-            if counts == ("open",)
-            else self._decided(*counts)
-        )
+        behind = self._open() if counts == ("open",) else self._decided(*counts)
         return {"deals": len(behind), "largest": [d.deal_id for d in behind[:MOST_DEALS]]}
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, Any]:
