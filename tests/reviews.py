@@ -11,13 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from coachbook import facts, sources
+from coachbook import facts
 from coachbook.access import Reader
 from coachbook.catalogue import shipped
 from coachbook.facts import Asked, Page
 from coachbook.settings import Settings, Workspace
 from coachbook.warehouse.slices import Slice
 from coachbook.workbooks.retrospective import Retrospective
+from tests.conftest import imported
 
 SAMPLE = shipped("sample_data") / "regional_sales"
 Review = dict[str, Any]
@@ -91,13 +92,6 @@ def sample_with(folder: Path, deals: pd.DataFrame, *, as_of: str = "2021-11-10")
     text = mapping.read_text(encoding="utf-8")
     mapping.write_text(text.replace("as_of = 2021-11-10", f"as_of = {as_of}"), encoding="utf-8")
     return folder
-
-
-def imported(folder: Path, source: Path, settings: Settings | None = None) -> Workspace:
-    """A new workspace with one source imported."""
-    workspace = Workspace.init(folder, settings=settings)
-    sources.import_paths(workspace, [source])
-    return workspace
 
 
 @dataclass(frozen=True)

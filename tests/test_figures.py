@@ -16,13 +16,13 @@ from scipy.stats import binomtest
 
 from coachbook import facts
 from coachbook.settings import Workspace
+from tests.conftest import imported
 from tests.oracles.regional import ADD_UP, FIGURES, MONEY, SHARES, Figure, Regional, spans_of
 from tests.reviews import (
     SAMPLE,
     Review,
     against,
     finding,
-    imported,
     pages,
     raw_deals,
     retrospective,
@@ -254,7 +254,8 @@ def test_a_tripled_owner_moves_alone(tmp_path: Path, everybody_in: EverybodyIn) 
 MACHINE = """
 import json, sys
 from pathlib import Path
-from tests.reviews import imported, reviews
+from tests.conftest import imported
+from tests.reviews import reviews
 folder, *wanted = sys.argv[1:]
 made = [
     reviews(imported(Path(folder) / period, Path(source)), period)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from coachbook.settings import Workspace
-from tests.reviews import Review, imported, raw_deals, reviews, sample_with
+from tests.conftest import imported
+from tests.reviews import Review, raw_deals, reviews, sample_with
 
 SEEDS = (11, 12, 13)
 

@@ -17,6 +17,7 @@ from coachbook.access import Reader
 from coachbook.settings import Peers, Settings, Workspace
 from coachbook.warehouse.slices import Slice
 from coachbook.warehouse.snapshots import attach, in_memory
+from tests.conftest import imported
 from tests.oracles.regional import FIGURES, Regional, spans_of
 from tests.reviews import (
     SAMPLE,
@@ -26,7 +27,6 @@ from tests.reviews import (
     against,
     company,
     finding,
-    imported,
     pages,
     retrospective,
     reviews,

@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import site
-import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -21,10 +20,11 @@ from functools import cache
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
-from time import perf_counter, sleep
-from typing import TYPE_CHECKING, Any, NoReturn
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 from nbformat.sign import NotebookNotary
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
@@ -45,7 +45,16 @@ CELL_TIMEOUT_SECONDS = 600
 _ENGINE = "coachbook"
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _EVALUE_LENGTH = 500
-_GRACE_SECONDS = 2
+
+
+class _Kernel(AsyncKernelManager):
+    """The kernel of the moment, known to the worker, so that neither outlives the other."""
+
+    current: ClassVar[_Kernel | None] = None
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        _Kernel.current = self
 
 
 class _Engine(NBClientEngine):  # type: ignore[misc]
@@ -80,7 +89,7 @@ def prepare(scratch: str) -> None:
     os.environ.clear()
     os.environ.update(kept, HOME=private, PYTHONUTF8="1", OPENBLAS_NUM_THREADS="1")
     signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     Thread(target=_end_with_parent, daemon=True).start()
     silence = os.open(os.devnull, os.O_WRONLY)
@@ -97,8 +106,6 @@ def make(task: Task) -> Row:
             notebook, error = _executed(task)
             row = replace(row, error=error, cells_seconds=_cells_seconds(notebook))
             row = _written(task, notebook, row)
-        except SystemExit:
-            _leave()
         except Exception as problem:  # noqa: BLE001 - anything at all
             row = replace(row, status="failed", error=_error(None, problem))
     return replace(row, seconds=round(perf_counter() - begun, 3))
@@ -116,7 +123,7 @@ def _executed(task: Task) -> tuple[NotebookNode, dict[str, str | None] | None]:
             engine_name=_ENGINE, kernel_name=catalogue.KERNEL, cwd=task.directory,
             request_save_on_cell_execute=False, progress_bar=False, log_output=False,
             execution_timeout=CELL_TIMEOUT_SECONDS, record_timing=False, shutdown_kernel="immediate",
-            config=_transport(), begun=begun,
+            kernel_manager_class=_Kernel, config=_transport(), begun=begun,
         )  # fmt: skip
         return begun[0], None
     except Exception as problem:  # noqa: BLE001 - a cell, a dead kernel, a timeout, no kernel at all
@@ -204,25 +211,20 @@ def _notary() -> NotebookNotary:
     return NotebookNotary()
 
 
-def _stop(*_signal: object) -> None:
-    """Leave at once, or where a kernel runs by the long way out, on which nbclient ends it."""
-    if access.ENVIRONMENT in os.environ:
-        sys.exit(1)
-    _leave()
-
-
 def _end_with_parent() -> None:
     """A parent that was killed cannot tell its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-        sleep(_GRACE_SECONDS)
         _leave()
 
 
-def _leave() -> NoReturn:
-    """End this process and begin no further page; a parent that was killed did not clean up either."""
+def _leave(*_signal: object) -> NoReturn:
+    """End the kernel of the moment, then this process; a parent that was killed did not clean up either."""
+    kernel = _Kernel.current
+    if kernel is not None and kernel.has_kernel:
+        with suppress(ProcessLookupError):
+            os.killpg(kernel.provisioner.pid, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         shutil.rmtree(Path(os.environ["HOME"]).parent, ignore_errors=True)

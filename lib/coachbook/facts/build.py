@@ -28,6 +28,8 @@ from coachbook.stats.sides import Flags, Observations, Pooled, Sides
 from coachbook.warehouse.known import know
 from coachbook.warehouse.snapshots import Snapshot, attach
 
+FORMAT = "1"
+"""Version of what a facts file and a slice hold; a file of another is never read."""
 TREND = {"month": 12, "quarter": 8, "week": 13, "year": 3}
 """How many earlier periods a trend shows."""
 TREND_METRICS = ("won_amount", "win_rate_count")

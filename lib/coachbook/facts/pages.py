@@ -10,7 +10,7 @@ from pathlib import Path
 from coachbook import __version__
 from coachbook.access import Reader, Scope
 from coachbook.errors import Invalid, NotFound, nearest
-from coachbook.facts.build import build
+from coachbook.facts.build import FORMAT, build
 from coachbook.facts.roster import Member, members
 from coachbook.metrics.registry import VERSION
 from coachbook.model.periods import Period, Span, parse_day
