@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,14 @@ def test_a_kernel_sees_its_grant_and_no_secret(
 # Stopping, and two at once
 
 
+def _scratch(process: psutil.Process) -> Path | None:
+    """The folder that a kernel's batch keeps its private files in."""
+    with suppress(psutil.Error):
+        if "ipykernel_launcher" in process.cmdline():
+            return Path(process.environ()["HOME"]).parent
+    return None
+
+
 class _Running:
     """`coachbook run` in a process of its own, stopped in its tracks by a page that sleeps."""
 
@@ -211,8 +220,7 @@ class _Running:
         )  # fmt: skip
         self._until(lambda: folder.joinpath("manifest.jsonl").exists() and len(_manifest(folder)) >= 2)
         self.family = psutil.Process(self.process.pid).children(recursive=True)
-        kernels = [process for process in self.family if "ipykernel_launcher" in process.cmdline()]
-        self.scratch = {Path(kernel.environ()["HOME"]).parent for kernel in kernels}
+        self.scratch = set(filter(None, map(_scratch, self.family)))
 
     def end(self, how: signal.Signals) -> tuple[int, str, str]:
         """Send a signal; returns when the process and all that it started are gone."""

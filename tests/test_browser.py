@@ -11,13 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Response, sync_playwright
 
 from coachbook.settings import Workspace
+from tests.chromium import OPTIONS
 from tests.serving import Server, eventually, kernel_of, put_notebook
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
 COMPLETE_MS = 60_000
 N1 = "/w/retrospective?rep=N1&period=2021-10&locale=en"
 HOSTILE = "</script><script>alert("
@@ -86,7 +82,7 @@ def server(workspace: Workspace) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(**OPTIONS)
         yield browser
         browser.close()
 

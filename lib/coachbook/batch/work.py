@@ -224,7 +224,7 @@ def _leave(*_signal: object) -> NoReturn:
     kernel = _Kernel.current
     if kernel is not None and kernel.has_kernel:
         with suppress(ProcessLookupError):
-            os.killpg(kernel.provisioner.pid, signal.SIGKILL)
+            os.killpg(kernel.provisioner.pid, signal.SIGKILL)  # type: ignore[union-attr]
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         shutil.rmtree(Path(os.environ["HOME"]).parent, ignore_errors=True)

@@ -153,6 +153,7 @@ def _snapshot(workspace: Workspace, page: Page) -> Snapshot:
 def _key(page: Page, *more: str) -> str:
     parts = (
         __version__,
+        FORMAT,
         page.snapshot,
         page.settings,
         VERSION,
