@@ -125,6 +125,7 @@ def test_a_pointer_to_a_lost_snapshot_names_those_that_are_there(workspace: Work
 
 
 def test_a_store_that_cannot_be_written_is_refused(workspace: Workspace) -> None:
+    workspace.store.rmdir()
     workspace.store.write_text("a file, where a folder should be")
     with pytest.raises(Refused, match="Nothing was changed"):
         load(workspace, range(1))

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo
 
 from babel.numbers import list_currencies
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -61,8 +61,10 @@ class Settings(_Section):
     @field_validator("time_zone")
     @classmethod
     def _known_time_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(_("write a time zone like Asia/Shanghai"))
+        try:
+            ZoneInfo(zone)
+        except (OSError, ValueError):
+            raise ValueError(_("write a time zone like Asia/Shanghai")) from None
         return zone
 
     @property
@@ -196,6 +198,7 @@ class Workspace:
                     N_("{folder} is not empty. Name a new or an empty folder, for instance {example}."),
                     folder=folder, example=f"{folder.name}-new",
                 )  # fmt: skip
+            Workspace(folder).store.mkdir(mode=0o700)
             (folder / FILE).write_text(_template(settings or Settings()), encoding="utf-8")
         except OSError as error:
             raise Refused(

@@ -15,7 +15,7 @@ from coachbook.batch.folder import file_name
 from coachbook.errors import Invalid, Refused
 from coachbook.export.about import About
 from coachbook.settings import Workspace, locale_named
-from coachbook.text import N_, Locale, _, speaking
+from coachbook.text import N_, Locale, speaking
 
 FORMATS = ("ipynb", "html")
 """What a page can be written as."""
@@ -123,7 +123,7 @@ def settle(workspace: Workspace, order: Order) -> Plan:
     pages = _pages(workspace, order)
     source = _source(workbook, {pages[0].scope.kind, "period", "as_of", "locale"})
     return Plan(
-        workspace, workbook, pages, _translated(source, locale), reader, locale, formats, order.workers,
+        workspace, workbook, pages, json.dumps(catalogue.translated(source, locale), ensure_ascii=False), reader, locale, formats, order.workers,
         order.out, _run_id(pages[0], source, reader, locale, formats),
     )  # fmt: skip
 
@@ -193,16 +193,6 @@ def _assigned(cells: list[dict[str, Any]]) -> set[str]:
     plain = [t for s in statements if isinstance(s, ast.Assign) for t in s.targets]
     typed = [s.target for s in statements if isinstance(s, ast.AnnAssign)]
     return {target.id for target in [*plain, *typed] if isinstance(target, ast.Name)}
-
-
-def _translated(source: dict[str, Any], locale: Locale) -> str:
-    """The notebook with its Markdown cells in the language; a whole cell is one message."""
-    with speaking(locale):
-        cells = [
-            {**cell, "source": _("".join(cell["source"]))} if cell["cell_type"] == "markdown" else cell
-            for cell in source["cells"]
-        ]
-    return json.dumps({**source, "cells": cells}, ensure_ascii=False)
 
 
 def _run_id(

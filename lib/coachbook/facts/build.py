@@ -28,7 +28,7 @@ from coachbook.stats.sides import Flags, Observations, Pooled, Sides
 from coachbook.warehouse.known import know
 from coachbook.warehouse.snapshots import Snapshot, attach
 
-FORMAT = "1"
+FORMAT = "2"
 """Version of what a facts file and a slice hold; a file of another is never read."""
 TREND = {"month": 12, "quarter": 8, "week": 13, "year": 3}
 """How many earlier periods a trend shows."""
@@ -249,7 +249,9 @@ def _trend(metric: Metric, rows: pd.DataFrame, who: pd.DataFrame, plan: _Plan) -
         by_person = peers.groupby("entity")["rep_id"].nunique().reindex(who["id"]).fillna(0)
         people = peers["rep_id"].nunique() - by_person.to_numpy(int)
         value, low, high = _point(metric, own)
-        everybody = span["x"].sum() if metric.additive else _share(span["x"].sum(), span["y"].sum())
+        all_of_them = _without_few_outsiders(span)
+        x, y = (float(all_of_them[c].sum()) for c in ("x", "y"))
+        everybody = x if metric.additive else _share(x, y)
         for e, line in enumerate(points):
             line.append(
                 {
@@ -321,13 +323,23 @@ def _everyone(
             span: _whole(MAIN[metric], rows[rows["span"] == span], fewest) if span in plan.compared else None
             for span in ("now", *EARLIER)
         }
+    rows = frames["win_rate_count"]
     return {
+        "without_outsiders": fewest > 1 and len(_without_few_outsiders(rows)) < len(rows),
         "figures": figures,
         "moved": {then: _moved(frames["win_rate_count"], who, then, fewest) for then in EARLIER},
     }
 
 
+def _without_few_outsiders(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of everybody; of the roster alone where few others have any: less the roster they could be solved for."""
+    outsiders = rows[~rows["peer"]]["rep_id"].nunique()
+    return rows[rows["peer"]] if 0 < outsiders < K_ANONYMOUS else rows
+
+
 def _whole(metric: Metric, rows: pd.DataFrame, fewest: int) -> dict[str, Any]:
+    if fewest > 1:
+        rows = _without_few_outsiders(rows)
     if 0 < rows["rep_id"].nunique() < fewest:
         return {"value": None, "n": None}
     x, y = float(rows["x"].sum()), float(rows["y"].sum())

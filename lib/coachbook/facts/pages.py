@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coachbook import __version__
 from coachbook.access import Reader, Scope
-from coachbook.errors import Invalid, NotFound, nearest
+from coachbook.errors import AccessDenied, Invalid, NotFound, nearest
 from coachbook.facts.build import FORMAT, build
 from coachbook.facts.roster import Member, members
 from coachbook.metrics.registry import VERSION
@@ -121,7 +121,18 @@ def ensure(workspace: Workspace, page: Page) -> Path:
 
 
 def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
-    """The slice that one kernel may read; made if missing."""
+    """The slice that one kernel may read; made if missing.
+
+    Raises
+    ------
+    AccessDenied
+        A team's page was asked for a rep.
+    """
+    if page.scope.kind == "team" and reader == "rep":
+        raise AccessDenied(
+            N_("A team's page shows each rep's figures and is not made for the reader {reader}. Make it for {other}."),
+            reader=reader, other="manager",
+        )  # fmt: skip
     snapshot = _snapshot(workspace, page)
     settings = Settings.model_validate_json(snapshot.settings_at(page.as_of))
     key = _key(page, page.scope.kind, page.scope.id, reader, page.name)

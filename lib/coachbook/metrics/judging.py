@@ -31,6 +31,7 @@ NOT_ENOUGH = N_("not enough data (n = {n}, needs {needs})")
 NO_PEERS = N_("fewer than {k} other people have such deals")
 NO_REFERENCE = N_("no such deals then")
 BEFORE_DATA = N_("the data do not reach back that far")
+SHARED_CUSTOMERS = N_("reps share customers, so the figure of many is another quantity than that of one")
 NO_HISTORY = N_("the data hold no earlier state")
 
 
@@ -180,7 +181,7 @@ def _movement(
     reference = [_chosen(team_known, s.team, s.others) for s in (now, then)]
     own_part = _own_part(metric, now.own, then.own, *reference)
     acting = worth.of(metric, then.own.value)
-    own = judge(*own_part, n, acting, enough & company_known)
+    own = judge(*own_part, n, acting, enough & company_known & metric.pools)
     others = np.minimum(now.others.n, then.others.n)
     company_part = _company_part(metric, then.own, now.others, then.others)
     company = judge(
@@ -228,7 +229,7 @@ def _peers(metric: Metric, now: Sides, worth: Worth) -> tuple[list[Comparison], 
     """The entity beside all others: pooled, or per head where the metric adds up."""
     heads = max(len(now.own.n) - 1, 1) if metric.additive else 1
     value, draws = now.others.value / heads, now.others.draws / heads
-    enough = (now.own.n >= metric.smallest_n) & _many(now.others.people)
+    enough = (now.own.n >= metric.smallest_n) & _many(now.others.people) & metric.pools
     judged = judge(
         now.own.value - value, now.own.draws - draws, now.own.n.astype(float),
         worth.of(metric, value), enough,
@@ -238,7 +239,10 @@ def _peers(metric: Metric, now: Sides, worth: Worth) -> tuple[list[Comparison], 
     for e in range(len(value)):
         if _many(now.others.people)[e]:
             n = int(now.others.n[e])
-            comparisons.append(_comparison(metric, "peers", judged, e, value[e], n, None, now))
+            beside = _comparison(metric, "peers", judged, e, value[e], n, None, now)
+            comparisons.append(
+                beside if metric.pools else replace(beside, n_needed=None, reason=SHARED_CUSTOMERS)
+            )
             looks.append(_look(metric, "peers", judged, e))
         else:
             comparisons.append(_missing("peers", NO_PEERS))

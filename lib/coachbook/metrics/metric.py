@@ -20,7 +20,8 @@ class Metric:
     `good` says which direction is better (None: neither). `smallest_n` is the fewest observations on which
     an interval stands; below it the page says "not enough data". `singled_out`: a page may name it;
     volumes are not, they follow from territory and portfolio as much as from the person.
-    `counts` are the deals behind the figure, by status.
+    `counts` are the deals behind the figure, by status. `pools`: the figure of many people together is the
+    same quantity as that of one; only then is one judged beside the other.
     """
 
     id: str
@@ -36,5 +37,6 @@ class Metric:
     smallest_n: int
     singled_out: bool
     counts: tuple[str, ...]
+    pools: bool = True
     source: str = "METRICS"
     version: int = 1

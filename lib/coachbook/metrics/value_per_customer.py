@@ -21,5 +21,6 @@ METRICS = (
         smallest_n=10,
         singled_out=False,
         counts=("won",),
+        pools=False,
     ),
 )

@@ -265,15 +265,17 @@ class Retrospective:
             number(finding.n),
             few or wording.spread(finding.interval, finding.unit),
             wording.figure(peers.value, finding.unit) if peers else UNKNOWN,
-            wording.verdict(finding, peers) if peers else _("compared with nobody"),
+            wording.verdict(finding, peers, called=self._called(finding.metric, "peers"))
+            if peers
+            else _("compared with nobody"),
             _(metric.formula),
         )
 
     # Where it moved
 
-    def movement(self, metric: str = "win_rate_count") -> Picture | Prose:
-        """The movement since the period before, taken apart: company + team + own."""
-        finding = self.finding(metric)
+    def movement(self) -> Picture | Prose:
+        """The win rate's movement since the period before, taken apart: company + team + own."""
+        finding = self.finding("win_rate_count")
         then = finding.against("previous")
         if then is None or then.split is None or then.split.interval is None:
             return Prose((_("Too few deals, or too few other people, to take the movement apart."),))
@@ -291,7 +293,7 @@ class Retrospective:
                 split.own,
                 interval.low,
                 interval.high,
-                self._own_colour(metric),
+                self._own_colour(),
                 wording.change(split.own, unit),
             )
         )
@@ -302,8 +304,8 @@ class Retrospective:
         )  # fmt: skip
         return movement(parts, title=_("percentage points"), text=text)
 
-    def _own_colour(self, metric: str) -> str:
-        own = next((n for n in self.named if (n.metric, n.against) == (metric, "previous")), None)
+    def _own_colour(self) -> str:
+        own = next((n for n in self.named if (n.metric, n.against) == ("win_rate_count", "previous")), None)
         return theme.MUTED if own is None else theme.BETTER if own.direction == "better" else theme.WORSE
 
     def movements(self) -> Sheet | Prose:
@@ -341,19 +343,19 @@ class Retrospective:
             wording.change(split.team, unit) if split else UNKNOWN,
             wording.change(split.own, unit) if split else UNKNOWN,
             wording.change_spread(split.interval, unit) if split else UNKNOWN,
-            self._own_verdict(split, finding.metric, against),
+            self._own_verdict(split, finding, against),
         )
 
-    def _own_verdict(self, split: Split | None, metric: str, against: str) -> str:
-        if any((n.metric, n.against) == (metric, against) for n in self.named):
-            return _("yes, more than chance")
+    def _called(self, metric: str, against: With) -> bool:
+        """Whether the page calls it out."""
+        return any((n.metric, n.against) == (metric, against) for n in self.named)
+
+    def _own_verdict(self, split: Split | None, finding: Finding, against: With) -> str:
         if split is None or split.verdict is None:
             return _("cannot tell")
         if split.verdict is False:
             return _("nothing worth acting on")
-        if MAIN[metric].singled_out:
-            return _("clear of zero, but not once all looks are counted")
-        return _("clear of zero; a volume follows the portfolio as well")
+        return wording.clear(finding, called=self._called(finding.metric, against))
 
     # Over time
 
@@ -539,6 +541,10 @@ class Retrospective:
             _("Peers are all other reps on the roster in the period, whatever their territory or products: a difference goes with the person's portfolio as much as with the person."),
             _("The same period a year ago is taken as it is, without adjusting for working days."),
         ]  # fmt: skip
+        if self.slice.everyone["without_outsiders"]:
+            said.append(
+                _("The company's figures leave out deals whose owners are not on the roster: they are too few to be shown without showing one of them.")
+            )  # fmt: skip
         if self.slice.page["partial"]:
             said.insert(
                 1, _("The period is still running: it is compared with as many days of the earlier ones.")

@@ -104,16 +104,29 @@ def named(finding: Finding, against: With, direction: Direction) -> str:
     )
 
 
-def verdict(finding: Finding, comparison: Comparison) -> str:
+def clear(finding: Finding, *, called: bool) -> str:
+    """A difference that is clear of zero and worth acting on; only what is called out holds up among all looks."""
+    if called:
+        return _("yes, more than chance")
+    if MAIN[finding.metric].singled_out:
+        return _("clear of zero, but not once all looks are counted")
+    return _("clear of zero; a volume follows the portfolio as well")
+
+
+def verdict(finding: Finding, comparison: Comparison, *, called: bool) -> str:
     """A verdict in words; where the data cannot tell, the n that would be needed."""
     if comparison.verdict is True:
-        return _("differs")
+        return clear(finding, called=called)
     if comparison.verdict is False:
         return _("no difference worth acting on")
     if comparison.difference is None:
         return _("no comparison: {reason}", reason=reason(finding, comparison))
     if comparison.n_needed is None:
-        return _("cannot tell")
+        return (
+            _("cannot tell: {reason}", reason=reason(finding, comparison))
+            if comparison.reason
+            else _("cannot tell")
+        )
     if comparison.n_needed > 9999:
         return _("cannot tell (more than 9,999 deals needed)")
     return _("cannot tell (about {n} deals needed)", n=number(comparison.n_needed))
