@@ -506,7 +506,7 @@ class Retrospective:
         nothing = ((_("no such deal"), *[UNKNOWN] * 6),)
         caption = _("Deals behind “{title}”: {n}", title=title, n=number(len(deals)))
         note = _("The largest {most} are listed.", most=MOST_ROWS) if len(deals) > MOST_ROWS else ""
-        return Sheet(f"behind-{metric}", columns, rows or nothing, caption, note, right=(6,))
+        return Sheet(f"behind-{metric}", columns, rows or nothing, caption, note, right=(4, 5, 6))
 
     def _deal_row(self, deal: Deal) -> tuple[str, ...]:
         said = {"won": _("won"), "lost": _("lost"), "open": _("open")}
