@@ -27,7 +27,6 @@ class Bar:
 def strip(bars: Sequence[Bar], *, title: str, text: str) -> Picture:
     """One line per row in the order given, interval as a rule, figure as a point, the own in colour."""
     frame = pd.DataFrame([b.__dict__ for b in bars]).assign(order=range(len(bars)))
-    y = alt.Y("order:O", title=None, axis=alt.Axis(labelExpr="", ticks=False, domain=False, labels=False))
     y = alt.Y(
         "row:N",
         title=None,

@@ -24,7 +24,6 @@ class Kind(Enum):
         N_("not a date"),
     )
     MINOR = ("BIGINT", "try_cast({text} AS BIGINT)", N_("not an amount"))
-    NUMBER = ("DOUBLE", "try_cast({text} AS DOUBLE)", N_("not a number"))
 
     def __init__(self, duckdb: str, cast: str, complaint: str) -> None:
         self.duckdb = duckdb
