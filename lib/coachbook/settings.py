@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import tomllib
 from dataclasses import dataclass
@@ -12,14 +13,19 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo
 
+from babel.core import Locale as BabelLocale
 from babel.numbers import list_currencies
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from coachbook.errors import Invalid, NotFound, Refused, nearest
-from coachbook.text import N_, Locale, _
+from coachbook.model.calendar import Override, WorkingCalendar, countries, read_overrides
+from coachbook.model.periods import FiscalYear
+from coachbook.text import N_, Locale, _, listed
 
 FILE = "coachbook.toml"
+OVERRIDES = "calendar.csv"
+_MONTH_AND_DAY = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])")
 
 
 class _Section(BaseModel):
@@ -41,6 +47,67 @@ class Peers(_Section):
     naming: Literal["anonymous", "named"] = "anonymous"
 
 
+class Calendar(_Section):
+    """Which days are worked, and how the company's year runs."""
+
+    country: str = ""
+    """ISO 3166 code; empty: Monday to Friday."""
+    subdivision: str = ""
+    """ISO 3166-2 code without the country."""
+    fiscal_year_starts: str = ""
+    """Month and day; empty: there is no fiscal year."""
+    fiscal: Literal["months", "4-4-5", "4-5-4", "5-4-4"] = "months"
+    fiscal_week_starts: Literal[
+        "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+    ] = "sunday"
+    fiscal_rule: Literal["nearest", "last"] = "nearest"
+    overrides: tuple[Override, ...] = ()
+    """What `calendar.csv` says; kept with every publish, never written in `coachbook.toml`."""
+
+    @property
+    def working(self) -> WorkingCalendar:
+        """Which days are worked."""
+        return WorkingCalendar(self.country, self.subdivision, self.overrides)
+
+    @property
+    def fiscal_year(self) -> FiscalYear | None:
+        """How the company's year runs, if it is not the calendar's."""
+        if not self.fiscal_year_starts:
+            return None
+        return FiscalYear(self.fiscal_year_starts, self.fiscal, self.fiscal_week_starts, self.fiscal_rule)
+
+    @field_validator("country")
+    @classmethod
+    def _known_country(cls, code: str) -> str:
+        if code and code not in countries():
+            raise ValueError(_("write the ISO 3166 code of a country, like {code}", code=_country_like(code)))
+        return code
+
+    @field_validator("subdivision")
+    @classmethod
+    def _known_subdivision(cls, code: str, info: ValidationInfo) -> str:
+        known = countries().get(info.data.get("country", ""), []) if code else []
+        if code and not known:
+            raise ValueError(_('leave it empty ("") without a country that has subdivisions'))
+        if code and code not in known:
+            raise ValueError(_("write one of: {known}", known=listed(nearest(code, known))))
+        return code
+
+    @field_validator("fiscal_year_starts")
+    @classmethod
+    def _month_and_day(cls, start: str) -> str:
+        if start and not _MONTH_AND_DAY.fullmatch(start):
+            raise ValueError(_("write a month and a day up to the 28th, like {example}", example="04-01"))
+        return start
+
+    @field_validator("fiscal")
+    @classmethod
+    def _starts_somewhere(cls, pattern: str, info: ValidationInfo) -> str:
+        if pattern != "months" and info.data.get("fiscal_year_starts") == "":
+            raise ValueError(_("write fiscal_year_starts as well, like {example}", example="02-01"))
+        return pattern
+
+
 class Settings(_Section):
     """All of `coachbook.toml`."""
 
@@ -50,6 +117,7 @@ class Settings(_Section):
     time_zone: str = "UTC"
     worth_acting: WorthActing = WorthActing()
     peers: Peers = Peers()
+    calendar: Calendar = Calendar()
 
     @field_validator("currency")
     @classmethod
@@ -101,6 +169,7 @@ _PROBLEMS = {
     "date_type": N_("write a day like 2021-11-10"),
     "model_type": N_("write a section with keys"),
     "dict_type": N_("write a section with keys"),
+    "tuple_type": N_("write such days into calendar.csv"),
 }
 
 
@@ -139,8 +208,22 @@ def explained(model: type[BaseModel], error: ValidationError, origin: str) -> In
 
 
 def _problem(problem: ErrorDetails) -> str:
+    if problem["type"] == "literal_error":
+        known = re.findall("'([^']+)'", problem["ctx"]["expected"])
+        return _(
+            "write one of: {known}", known=listed(nearest(str(problem["input"]), known, most=len(known)))
+        )
     ours = _PROBLEMS.get(problem["type"])
     return _(ours) if ours else str(problem.get("ctx", {}).get("error", problem["msg"]))
+
+
+def _country_like(wrong: str) -> str:
+    """The code of the country whose code or name, in a language of coachbook, is nearest."""
+    known = {code: code for code in countries()}
+    for locale in Locale:
+        names = BabelLocale.parse(locale).territories
+        known |= {names[code]: code for code in countries() if code in names}
+    return known[nearest(wrong, list(known), most=1)[0]]
 
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
@@ -209,12 +292,19 @@ class Workspace:
 
     @cached_property
     def settings(self) -> Settings:
-        """What `coachbook.toml` says now."""
-        path = self.folder / FILE
+        """What `coachbook.toml` says now, and the days in `calendar.csv` if there is one."""
+        settings = Settings.read(self._text(FILE))
+        if not (self.folder / OVERRIDES).is_file():
+            return settings
+        days = read_overrides(self._text(OVERRIDES), origin=OVERRIDES)
+        calendar = settings.calendar.model_copy(update={"overrides": days})
+        return settings.model_copy(update={"calendar": calendar})
+
+    def _text(self, name: str) -> str:
         try:
-            return Settings.read(path.read_text(encoding="utf-8-sig"))
+            return (self.folder / name).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            raise Invalid(N_("{file} is not UTF-8. Save it as UTF-8."), file=path) from None
+            raise Invalid(N_("{file} is not UTF-8. Save it as UTF-8."), file=name) from None
 
     @property
     def locale(self) -> Locale:
@@ -274,8 +364,21 @@ def _template(settings: Settings) -> str:
         (f"relative = {worth.relative}", _("for money, counts and times, relative to the reference")),
         ("\n[peers]", ""),
         (f'naming = "{settings.peers.naming}"', _("what a rep sees of others: anonymous or named")),
+        *_calendar_template(settings.calendar),
     ]
     return "".join(f"{key}  # {said}\n" if said else f"{key}\n" for key, said in lines)
+
+
+def _calendar_template(calendar: Calendar) -> list[tuple[str, str]]:
+    return [
+        ("\n[calendar]", _("single days that differ: calendar.csv, with the columns day, kind, name")),
+        (f'country = "{calendar.country}"', _("working days, ISO 3166 like CN; empty: Monday to Friday")),
+        (f'subdivision = "{calendar.subdivision}"', _("a part of it with holidays of its own, ISO 3166-2 like CA")),
+        (f'fiscal_year_starts = "{calendar.fiscal_year_starts}"', _("month and day like 04-01; FY2026 ends in 2026; empty: no fiscal year")),
+        (f'fiscal = "{calendar.fiscal}"', _("months, or weeks of them in each quarter: 4-4-5, 4-5-4, 5-4-4")),
+        (f'fiscal_week_starts = "{calendar.fiscal_week_starts}"', _("for years of whole weeks: the weekday on which they start")),
+        (f'fiscal_rule = "{calendar.fiscal_rule}"', _("that weekday nearest to fiscal_year_starts, or the last up to it")),
+    ]  # fmt: skip
 
 
 def _toml(text: str) -> str:
