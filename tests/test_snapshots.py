@@ -219,6 +219,40 @@ def test_an_import_that_waits_too_long_is_refused_and_a_killed_one_holds_nobody_
     assert deals(load(workspace, range(3))) == {"0", "1", "2"}
 
 
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from coachbook import sources
+from coachbook.errors import Refused
+from coachbook.settings import Workspace
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    sources.import_paths(Workspace(Path(sys.argv[1])), [Path(sys.argv[2])])
+except Refused as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 20_000, 400_000, 1_500_000])
+def test_no_room_to_write_is_refused_and_changes_nothing(
+    workspace: Workspace, tmp_path: Path, room: int
+) -> None:
+    """The system refuses to write more than so many bytes into a file, as a full disk does."""
+    old = load(workspace, range(3))
+    folder = files(tmp_path / "large", range(20_000))
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL, str(workspace.folder), str(folder), str(room)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (ended.returncode, "cannot be written" in ended.stdout) == (0, True), ended.stderr
+    assert kept(workspace).current() == old
+    assert deals(old) == {"0", "1", "2"}
+    assert [path.name for path in (workspace.store / "snapshots").glob("*.duckdb")] == [old.path.name]
+    assert len(deals(sources.import_paths(workspace, [folder]).snapshot)) == 20_000
+
+
 # Crashes
 
 CRASH = """
@@ -228,19 +262,24 @@ from coachbook import sources
 from coachbook.settings import Workspace
 
 def steps_of_an_import(workspace, folder, new, moment):
-    snapshots, phases = workspace / ".coachbook" / "snapshots", []
-    def phase():
+    snapshots, phases, told = workspace / ".coachbook" / "snapshots", [], [None]
+    def phase(where, what):
         if (snapshots / "current").read_text().strip() == new:
-            return "switched"
+            return "switch"
         if (snapshots / f"{new}.duckdb").exists():
-            return "renamed"
-        return "drafted" if list(snapshots.glob("aside-*")) else "untouched"
+            return "rename"
+        if what in ("_check", "summed", "_sync") and told[0]:
+            return "check"
+        if "/warehouse/" in where:
+            return "write"
+        return "parse"
     def hook(frame, event, arg):
         where, what = frame.f_code.co_filename, frame.f_code.co_name
-        ours = where.endswith(("warehouse/snapshots.py", "sources/files.py"))
+        ours = "/coachbook/warehouse/" in where or "/coachbook/sources/" in where
         if ours or ("/pathlib" in where and what in ("write_text", "replace", "rename")):
             sys.setprofile(None)
-            phases.append("" if moment else phase())
+            told[0] = told[0] or what == "_check"
+            phases.append(phase(where, what))
             if len(phases) == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
             sys.setprofile(hook)
@@ -280,22 +319,21 @@ def copies(workspace: Workspace, into: Path) -> Iterator[Workspace]:
         yield Workspace(Path(shutil.copytree(workspace.folder, into / f"copy{number}")))
 
 
-def state_after_crash(workspace: Workspace, old: str, new: str) -> str:
-    """What the crash left; whatever it is, the current snapshot is the old or the new one, whole."""
+PHASES = ("parse", "write", "check", "rename", "switch")
+
+
+def whole_after_crash(workspace: Workspace, old: str, new: str) -> str:
+    """Whatever the crash left, the current snapshot is the old or the new one, whole; which one."""
     current = kept(workspace).current()
     assert current.id in (old, new)
     for snapshot in kept(workspace).all():
         assert deals(snapshot) == {str(n) for n in range(10 if snapshot.id == old else 20)}
-    if current.id == new:
-        return "switched"
-    folder = workspace.store / "snapshots"
-    if (folder / f"{new}.duckdb").exists():
-        return "renamed"
-    return "drafted" if list(folder.glob("aside-*")) else "untouched"
+    return current.id
 
 
+@pytest.mark.parametrize("strikes", [STRIKES, pytest.param(20, marks=pytest.mark.verify)])
 def test_a_crash_at_any_step_leaves_the_old_or_the_new_snapshot(
-    before: tuple[Workspace, Path, str], tmp_path: Path
+    strikes: int, before: tuple[Workspace, Path, str], tmp_path: Path
 ) -> None:
     """Each strike hits a process of its own, forked from one that has imported nothing yet."""
     workspace, folder, new = before
@@ -316,19 +354,18 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new_snapshot(
     try:
         (*phases, ended), _whole = crash(0)
         assert ended == "0"
-        for phase in ("untouched", "drafted", "renamed", "switched"):
+        for phase in PHASES:
             steps = [step for step, seen in enumerate(phases, 1) if seen == phase]
             assert len(steps) >= STRIKES
-            strikes = len(steps) // 2 if phase == "renamed" else STRIKES
             for strike in range(strikes):
                 (ended,), struck = crash(steps[strike * (len(steps) - 1) // (strikes - 1)])
                 assert int(ended) == -signal.SIGKILL
-                assert state_after_crash(struck, old, new) == phase
+                assert whole_after_crash(struck, old, new) == (new if phase == "switch" else old)
             assert sources.import_paths(struck, [folder]).snapshot.id == new == kept(struck).current().id
             assert not list((struck.store / "snapshots").glob("aside-*"))
     finally:
         parent.kill()
-        parent.communicate()
+        parent.wait(20)
 
 
 def test_a_kill_from_outside_at_any_time_does_no_harm(
@@ -349,6 +386,6 @@ def test_a_kill_from_outside_at_any_time_does_no_harm(
             process.wait(delay)
         process.send_signal(signal.SIGKILL)
         ends.append(process.wait(20))
-        state_after_crash(struck, old, new)
+        whole_after_crash(struck, old, new)
     assert ends[0] == -signal.SIGKILL
     assert ends[-1] == 0

@@ -21,14 +21,15 @@ from coachbook.metrics.judging import Pages, Worth, add_metric
 from coachbook.metrics.metric import AT_AS_OF, Metric
 from coachbook.metrics.registry import MAIN, METRICS, sql
 from coachbook.model.findings import K_ANONYMOUS, LEVEL, With
+from coachbook.model.people import People
 from coachbook.model.periods import Period, Span
 from coachbook.settings import Settings
 from coachbook.stats.intervals import Floats, wilson
 from coachbook.stats.sides import Flags, Observations, Pooled, Sides
-from coachbook.warehouse.known import know
-from coachbook.warehouse.snapshots import Snapshot, attach
+from coachbook.warehouse import Snapshot
+from coachbook.warehouse.database import attach
 
-FORMAT = "2"
+FORMAT = "3"
 """Version of what a facts file and a slice hold; a file of another is never read."""
 TREND = {"month": 12, "quarter": 8, "week": 13, "year": 3}
 """How many earlier periods a trend shows."""
@@ -41,11 +42,11 @@ BANDS = 3
 def build(snapshot: Snapshot, settings: Settings, period: Period, as_of: date, target: Path) -> None:
     """Write the facts file: `scopes`, `pages` (a document per rep and team), `everyone`, `peers`."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with snapshot.connect() as connection:
-        know(connection, as_of)
+    people = snapshot.people(as_of)
+    with snapshot.known(as_of) as connection:
         plan = _Plan.make(connection, period, as_of)
-        reps = _gather(connection, plan, settings, by="rep_id")
-        teams = _gather(connection, plan, settings, by="team_id")
+        reps = _gather(connection, people, plan, settings, by="rep_id")
+        teams = _gather(connection, people, plan, settings, by="team_id")
         aside = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
         try:
             _write(connection, aside, reps, teams)
@@ -98,9 +99,11 @@ class _Gathered:
     everyone: dict[bool, dict[str, Any]]
 
 
-def _gather(connection: DuckDBPyConnection, plan: _Plan, settings: Settings, *, by: str) -> _Gathered:
+def _gather(
+    connection: DuckDBPyConnection, people: People, plan: _Plan, settings: Settings, *, by: str
+) -> _Gathered:
     """Findings, trend and bands of all reps (`by` rep_id) or of all teams (`by` team_id)."""
-    who = _entities(connection, plan, by)
+    who = _entities(people, plan, by)
     _date(connection, plan, by)
     frames = {m.id: _observed(connection, m.id) for m in METRICS}
     has_deals = _with_deals(connection, who, by)
@@ -140,9 +143,9 @@ def _gather(connection: DuckDBPyConnection, plan: _Plan, settings: Settings, *, 
     )
 
 
-def _entities(connection: DuckDBPyConnection, plan: _Plan, by: str) -> pd.DataFrame:
+def _entities(people: People, plan: _Plan, by: str) -> pd.DataFrame:
     """Who gets a page: `id, name, team_id`, and `team`, the code of the group around (-1: none)."""
-    found = sorted(members(connection, plan.compared["now"]), key=lambda m: m.rep_id)
+    found = sorted(members(people, plan.compared["now"]), key=lambda m: m.rep_id)
     reps = pd.DataFrame(
         [asdict(m) for m in found], columns=["rep_id", "name", "team_id", "team"], dtype="str"
     )
@@ -159,7 +162,7 @@ def _entities(connection: DuckDBPyConnection, plan: _Plan, by: str) -> pd.DataFr
 
 
 def _date(connection: DuckDBPyConnection, plan: _Plan, by: str) -> None:
-    """Make `decided` and `open_deals`, which the metrics' queries read, and `dated`, both together.
+    """Make `decided`, `credited` and `open_deals`, which the metrics' queries read, and `dated`, all together.
 
     `entity` is whose page a deal counts on; `peer`, whether its owner is a rep on the roster in that span.
     """
@@ -167,22 +170,38 @@ def _date(connection: DuckDBPyConnection, plan: _Plan, by: str) -> None:
     spans += [(p.id, p.span.first, p.span.after) for p in plan.trend]
     connection.execute("CREATE OR REPLACE TEMP TABLE spans (span VARCHAR, first_day DATE, after_day DATE)")
     connection.executemany("INSERT INTO spans VALUES (?, ?, ?)", spans)
-    peer = """coalesce(r.role = 'rep' AND coalesce(r.start_on < s.after_day, true)
-                       AND coalesce(r.end_on >= s.first_day, true), false) AS peer"""
+    peer = "r.rep_id IS NOT NULL AS peer"
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE on_roster AS
+        SELECT DISTINCT s.span, r.rep_id FROM spans AS s
+        JOIN known_roster AS r ON r.from_on < s.after_day AND coalesce(r.until_on > s.first_day, true)
+        WHERE r.role = 'rep'
+        """
+    )
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE decided AS
         SELECT s.span, k.*, k.{by} AS entity, {peer}
         FROM known AS k JOIN spans AS s ON k.close_on >= s.first_day AND k.close_on < s.after_day
-        LEFT JOIN reps AS r ON r.rep_id = k.rep_id
+        LEFT JOIN on_roster AS r ON r.rep_id = k.rep_id AND r.span = s.span
         WHERE k.status IN ('won', 'lost');
         CREATE OR REPLACE TEMP TABLE open_deals AS
         SELECT s.span, k.*, k.{by} AS entity, {peer}
         FROM known AS k JOIN spans AS s ON s.span = 'now'
-        LEFT JOIN reps AS r ON r.rep_id = k.rep_id
+        LEFT JOIN on_roster AS r ON r.rep_id = k.rep_id AND r.span = s.span
         WHERE k.status = 'open';
+        CREATE OR REPLACE TEMP TABLE credited AS
+        SELECT s.span, k.*, k.{by} AS entity, {peer}
+        FROM known_credits AS k JOIN spans AS s ON k.close_on >= s.first_day AND k.close_on < s.after_day
+        LEFT JOIN on_roster AS r ON r.rep_id = k.rep_id AND r.span = s.span
+        WHERE k.status = 'won';
         CREATE OR REPLACE TEMP TABLE dated AS
-        SELECT span, deal_id, entity, peer FROM decided UNION ALL SELECT span, deal_id, entity, peer FROM open_deals
+        SELECT DISTINCT span, deal_id, rep_id, entity, peer FROM (
+            SELECT span, deal_id, rep_id, entity, peer FROM decided
+            UNION ALL SELECT span, deal_id, rep_id, entity, peer FROM open_deals
+            UNION ALL SELECT span, deal_id, rep_id, entity, peer FROM credited
+        )
         """
     )
 
@@ -191,8 +210,9 @@ def _observed(connection: DuckDBPyConnection, metric_id: str) -> pd.DataFrame:
     """The metric's rows over all spans, in an order that does not depend on the file's."""
     return connection.execute(
         f"""
-        SELECT m.*, d.peer, d.entity FROM ({sql(metric_id)}) AS m JOIN dated AS d USING (span, deal_id)
-        ORDER BY span, rep_id, deal_id
+        SELECT m.*, d.peer, d.entity FROM ({sql(metric_id)}) AS m JOIN dated AS d
+            ON d.span = m.span AND d.deal_id = m.deal_id AND d.rep_id IS NOT DISTINCT FROM m.rep_id
+        ORDER BY m.span, m.rep_id, m.deal_id
         """
     ).df()
 
@@ -343,7 +363,7 @@ def _whole(metric: Metric, rows: pd.DataFrame, fewest: int) -> dict[str, Any]:
     if 0 < rows["rep_id"].nunique() < fewest:
         return {"value": None, "n": None}
     x, y = float(rows["x"].sum()), float(rows["y"].sum())
-    return {"value": round(x) if metric.additive else _share(x, y), "n": len(rows)}
+    return {"value": round(x) if metric.additive else _share(x, y), "n": int(rows["deal_id"].nunique())}
 
 
 def _moved(rows: pd.DataFrame, who: pd.DataFrame, then: str, fewest: int) -> dict[str, int] | None:

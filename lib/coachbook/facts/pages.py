@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -16,8 +16,7 @@ from coachbook.metrics.registry import VERSION
 from coachbook.model.periods import Period, Span, parse_day
 from coachbook.settings import Settings, Workspace
 from coachbook.text import N_
-from coachbook.warehouse import slices
-from coachbook.warehouse.snapshots import Snapshot, Snapshots
+from coachbook.warehouse import Snapshot, Snapshots, slices
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def periods(workspace: Workspace) -> list[str]:
 def ensure(workspace: Workspace, page: Page) -> Path:
     """The facts of the page's period and as-of for everybody; made if missing (seconds)."""
     snapshot = _snapshot(workspace, page)
-    target = workspace.store / "facts" / f"{_key(page)}.duckdb"
+    target = Snapshots(workspace.store).beside("facts", page.snapshot) / f"{_key(page)}.duckdb"
     if not target.exists():
         build(
             snapshot,
@@ -128,7 +127,7 @@ def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
     AccessDenied
         A team's page was asked for a rep.
     """
-    if page.scope.kind == "team" and reader == "rep":
+    if page.scope.kind != "rep" and reader == "rep":
         raise AccessDenied(
             N_("A team's page shows each rep's figures and is not made for the reader {reader}. Make it for {other}."),
             reader=reader, other="manager",
@@ -139,7 +138,7 @@ def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
     return slices.cut(
         snapshot,
         ensure(workspace, page),
-        workspace.store / "slices" / f"{key}.duckdb",
+        Snapshots(workspace.store).beside("slices", page.snapshot) / f"{key}.duckdb",
         scope=page.scope,
         as_of=page.as_of,
         reader=reader,
@@ -148,11 +147,13 @@ def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
             "scope": {"kind": page.scope.kind, "id": page.scope.id, "name": page.name, "team": page.team_id},
             "team": page.team,
             "period": page.period.id,
+            "fiscal": asdict(page.period.fiscal) if page.period.fiscal else None,
             "as_of": page.as_of.isoformat(),
             "snapshot": page.snapshot,
             "reader": reader,
             "currency": settings.currency,
             "workspace": settings.name,
+            "made_up": snapshot.made_up,
         },
     )
 
@@ -199,15 +200,17 @@ class _Desk:
         snapshot = Snapshots(workspace.store).current()
         as_of = parse_day(asked.as_of) if asked.as_of else snapshot.as_of
         first, _last = _reach(snapshot)
-        period = Period.parse(asked.period) if asked.period else _last_complete(as_of)
+        settings = Settings.model_validate_json(snapshot.settings_at(as_of))
+        fiscal = settings.calendar.fiscal_year
+        period = Period.parse(asked.period, fiscal) if asked.period else _last_complete(as_of)
         if period.span.after <= first or period.span.first > as_of:
             raise Invalid(
                 N_("{period} lies outside the data, which run from {first} to {last}. Try {example}."),
                 period=period.id, first=first.isoformat(), last=as_of.isoformat(),
                 example=_last_complete(snapshot.as_of).id,
             )  # fmt: skip
-        settings = Settings.model_validate_json(snapshot.settings_at(as_of)).digest
-        return cls(asked.workbook, snapshot, settings, period, as_of, _members(snapshot, period.until(as_of)))
+        members = _members(snapshot, as_of, period.until(as_of))
+        return cls(asked.workbook, snapshot, settings.digest, period, as_of, members)
 
     def page(self, member: Member) -> Page:
         scope = Scope("rep", member.rep_id)
@@ -264,6 +267,5 @@ def _last_complete(as_of: date) -> Period:
     return month if month.span.last <= as_of else month.previous
 
 
-def _members(snapshot: Snapshot, span: Span) -> list[Member]:
-    with snapshot.connect() as connection:
-        return members(connection, span)
+def _members(snapshot: Snapshot, as_of: date, span: Span) -> list[Member]:
+    return members(snapshot.people(as_of), span)

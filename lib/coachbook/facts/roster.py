@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duckdb import DuckDBPyConnection
-
+from coachbook.model.people import People
 from coachbook.model.periods import Span
 
 
@@ -19,14 +18,8 @@ class Member:
     team: str
 
 
-def members(connection: DuckDBPyConnection, span: Span) -> list[Member]:
-    """All reps who were there in some part of the span, managers not; by team and name."""
-    rows = connection.execute(
-        """
-        SELECT rep_id, name, coalesce(team_id, ''), coalesce(team, team_id, '') FROM reps
-        WHERE role = 'rep' AND coalesce(start_on < $after, true) AND coalesce(end_on >= $first, true)
-        ORDER BY 4, 2, 1
-        """,
-        {"first": span.first, "after": span.after},
-    ).fetchall()
-    return [Member(*row) for row in rows]
+def members(people: People, span: Span) -> list[Member]:
+    """All reps who were there in some part of the span, managers not, in their last team of it; by team and name."""
+    last = {t.rep_id: t for t, _days in people.stays(span) if t.role == "rep"}
+    found = [Member(t.rep_id, t.name, t.team_id or "", t.team or t.team_id or "") for t in last.values()]
+    return sorted(found, key=lambda m: (m.team, m.name, m.rep_id))

@@ -27,6 +27,8 @@ from coachbook.stats.sides import Flags, Ints, Side, Sides, p_value, standard_er
 from coachbook.text import N_
 
 POWER = 0.8
+MOST_NEEDED = 1_000_000
+"""No more is ever said to be needed."""
 NOT_ENOUGH = N_("not enough data (n = {n}, needs {needs})")
 NO_PEERS = N_("fewer than {k} other people have such deals")
 NO_REFERENCE = N_("no such deals then")
@@ -119,8 +121,9 @@ def _n_needed(size: Floats, spread: Floats, n: Floats, worth: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(size >= worth, (z + power) * spread / size, z * spread / (worth - size))
         needed: Floats = np.ceil(n * ratio**2)
-    # Where the draws are skewed the approximation may fall below the n that was not enough.
-    return np.maximum(needed, n + 1)
+    # Where the draws are skewed the approximation may fall below the n that was not enough; where a
+    # difference is just worth acting on, no n tells, and the number grows without end.
+    return np.minimum(np.maximum(needed, n + 1), MOST_NEEDED)
 
 
 def add_metric(

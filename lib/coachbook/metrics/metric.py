@@ -21,7 +21,8 @@ class Metric:
     an interval stands; below it the page says "not enough data". `singled_out`: a page may name it;
     volumes are not, they follow from territory and portfolio as much as from the person.
     `counts` are the deals behind the figure, by status. `pools`: the figure of many people together is the
-    same quantity as that of one; only then is one judged beside the other.
+    same quantity as that of one; only then is one judged beside the other. `credited`: it counts parts in
+    shared deals, not the owner's deals whole.
     """
 
     id: str
@@ -38,5 +39,6 @@ class Metric:
     singled_out: bool
     counts: tuple[str, ...]
     pools: bool = True
+    credited: bool = False
     source: str = "METRICS"
     version: int = 1

@@ -11,7 +11,7 @@ METRICS = (
         id="won_amount",
         variant="signed",
         title=N_("Won amount"),
-        formula=N_("sum of the amounts of won deals"),
+        formula=N_("sum of the credited amounts of won deals"),
         unit="money",
         good="higher",
         kind="result",
@@ -21,5 +21,6 @@ METRICS = (
         smallest_n=5,
         singled_out=False,
         counts=("won",),
+        credited=True,
     ),
 )

@@ -1,5 +1,7 @@
 """Snapshots: immutable versions of everything imported, written aside, checked, then switched to."""
 
-from coachbook.warehouse.snapshots import Draft, Snapshot, Snapshots
+from coachbook.warehouse.draft import Draft
+from coachbook.warehouse.snapshot import Snapshot
+from coachbook.warehouse.snapshots import Snapshots
 
 __all__ = ["Draft", "Snapshot", "Snapshots"]

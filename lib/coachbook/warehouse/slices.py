@@ -15,12 +15,23 @@ from duckdb import DuckDBPyConnection
 from coachbook.access import Reader, Scope
 from coachbook.errors import NotFound
 from coachbook.text import N_
-from coachbook.warehouse.known import know
-from coachbook.warehouse.snapshots import Snapshot, attach, in_memory
+from coachbook.warehouse.database import attach, in_memory
+from coachbook.warehouse.rosters import read_people
+from coachbook.warehouse.snapshot import Snapshot
+from coachbook.warehouse.versions import quoted
 
 Row = TypeVar("Row")
 NAMED_PEERS = 200
 """Most people whom a manager's page compares by name; beyond that, the own team."""
+DETAILED = 500
+"""Most people whose deals a slice holds whole; of more, the open ones, and each rep's own slice on request."""
+_COLUMNS = "* REPLACE (CASE WHEN owner_id IN (SELECT rep_id FROM scoped) THEN owner_id END AS owner_id)"
+"""Of deals and their states: all but who owns them by now, where that is somebody outside the scope."""
+_DAYS = {
+    "history": ("past.from_on", "CASE WHEN past.status = 'open' THEN past.until_on ELSE past.from_on END"),
+    "visits": ("past.entered_on", "past.left_on"),
+}
+"""First and last day of a row of deals' pasts; what is decided is of one day."""
 
 
 def cut(
@@ -29,20 +40,30 @@ def cut(
 ) -> Path:  # fmt: skip
     """Write the slice of one scope for one reader to `target`, unless it is there.
 
-    `about` is kept as it is; `named` lets a rep see peers by name.
+    It holds the scope's `page`, `roster`, `deals`, `credits` (parts in deals, others' too), `history` of deals and
+    `visits` to stages of the days on which they counted in the scope; and of others what the reader may see:
+    `everyone`, `peers`. Where the scope has more than `DETAILED` people, of deals the open ones alone, without
+    history. `about` is kept, with `detailed` beside; `named` lets a rep see peers by name.
     """
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
-    connection = snapshot.connect()
+    connection = snapshot.known(as_of)
     try:
         attach(connection, facts, "facts")
-        attach(connection, aside, "slice", read_only=False)
+        # Small blocks: 0.2 MB for a rep rather than 2. Written once, at the end, without a log before.
+        connection.execute(
+            f"ATTACH '{quoted(str(aside))}' AS slice (BLOCK_SIZE 16384); SET checkpoint_threshold = '1b'"
+        )
         aside.chmod(0o600)
-        _fill(connection, scope=scope, as_of=as_of, open_peers=named or reader == "manager")
-        connection.execute("CREATE TABLE slice.about AS SELECT $about AS body", {"about": json.dumps(about)})
-        connection.execute("DETACH slice")
+        detailed = _scope(connection, scope, as_of) <= DETAILED
+        connection.execute("BEGIN")
+        _fill(connection, scope, detailed=detailed)
+        _others(connection, scope, open_peers=named or reader == "manager")
+        body = json.dumps({**about, "detailed": detailed})
+        connection.execute("CREATE TABLE slice.about AS SELECT $body AS body", {"body": body})
+        connection.execute("COMMIT; DETACH slice")
         aside.replace(target)
     finally:
         connection.close()
@@ -50,16 +71,45 @@ def cut(
     return target
 
 
-def _fill(connection: DuckDBPyConnection, *, scope: Scope, as_of: date, open_peers: bool) -> None:
-    know(connection, as_of)
-    column = {"rep": "rep_id", "team": "team_id"}[scope.kind]
-    wanted = {"kind": scope.kind, "id": scope.id}
-    connection.execute(
-        f"CREATE TABLE slice.deals AS SELECT * FROM known WHERE {column} = $id", {"id": scope.id}
-    )
-    connection.execute(
-        "CREATE TABLE slice.page AS SELECT body FROM facts.pages WHERE kind = $kind AND id = $id", wanted
-    )
+def _scope(connection: DuckDBPyConnection, scope: Scope, as_of: date) -> int:
+    """Make `scoped`, people and the days on which they count in the scope; how many people these are."""
+    values: dict[str, Any] = {}
+    if scope.kind == "org":
+        people = "SELECT DISTINCT rep_id FROM known_roster"
+    elif scope.kind == "team":
+        people, values = "SELECT rep_id, from_on, until_on FROM known_roster WHERE team_id = $id", {"id": scope.id}  # fmt: skip
+    else:
+        below = read_people(connection).at(as_of).reports(scope.id, left=True) if scope.kind == "tree" else ()
+        people, values = "SELECT unnest($ids) AS rep_id", {"ids": [scope.id, *below]}
+    days = "" if scope.kind == "team" else f", DATE '{date.min}' AS from_on, DATE 'infinity' AS until_on"
+    connection.execute(f"CREATE TEMP TABLE scoped AS SELECT *{days} FROM ({people})", values)
+    return len(connection.execute("SELECT DISTINCT rep_id FROM scoped").fetchall())
+
+
+def _fill(connection: DuckDBPyConnection, scope: Scope, *, detailed: bool) -> None:
+    """The scope's own: page, roster, deals and their past."""
+    run, wanted = connection.execute, {"kind": scope.kind, "id": scope.id}
+    run("CREATE TABLE slice.page AS SELECT body FROM facts.pages WHERE kind = $kind AND id = $id", wanted)
+    whole = scope.kind == "org"
+    mine = "true" if whole else "rep_id IN (SELECT rep_id FROM scoped)"
+    if scope.kind == "team":
+        mine += f" AND team_id = '{quoted(scope.id)}'"
+    run(f"CREATE TABLE slice.roster AS FROM known_roster WHERE {mine}")
+    those = mine if detailed else f"{mine} AND status = 'open'"
+    columns = "*" if whole else _COLUMNS
+    run(f"CREATE TABLE slice.deals AS SELECT {columns} FROM known WHERE {those}")
+    run(f"CREATE TABLE slice.credits AS FROM known_credits WHERE {those}")
+    for table, (first, last) in _DAYS.items():
+        there = f"""SEMI JOIN scoped AS s ON s.rep_id = past.rep_id
+            AND {first} < coalesce(s.until_on, 'infinity') AND coalesce({last}, 'infinity') >= s.from_on"""
+        run(
+            f"CREATE TABLE slice.{table} AS SELECT {columns if table == 'history' else '*'} "
+            f"FROM known_{table} AS past {'' if whole else there} WHERE {detailed}"
+        )
+
+
+def _others(connection: DuckDBPyConnection, scope: Scope, *, open_peers: bool) -> None:
+    """What the reader may see of everybody else: by name only whom `open_peers` allows."""
     connection.execute(
         "CREATE TABLE slice.everyone AS SELECT body FROM facts.everyone WHERE open = $open",
         {"open": open_peers},
@@ -68,10 +118,13 @@ def _fill(connection: DuckDBPyConnection, *, scope: Scope, as_of: date, open_pee
         """
         CREATE TABLE slice.peers AS
         SELECT * FROM facts.peers
-        WHERE $open AND ((SELECT count(*) FROM facts.peers) <= $most OR team_id = (
-            SELECT team_id FROM facts.scopes WHERE kind = $kind AND id = $id))
+        WHERE $open AND (
+            (SELECT count(*) FROM facts.peers) <= $most
+            OR rep_id IN (SELECT rep_id FROM scoped)
+            OR team_id = (SELECT team_id FROM facts.scopes WHERE kind = $kind AND id = $id)
+        )
         """,
-        {"open": open_peers, "most": NAMED_PEERS, **wanted},
+        {"open": open_peers, "most": NAMED_PEERS, "kind": scope.kind, "id": scope.id},
     )
 
 
@@ -83,9 +136,20 @@ class Deal:
     name: str | None
     product: str | None
     status: str
-    created_on: date
+    created_on: date | None
     close_on: date | None
     amount_minor: int | None
+
+
+@dataclass(frozen=True)
+class Credit:
+    """A part in a deal, the scope's own or somebody else's; `credited_minor` in the reporting currency."""
+
+    deal_id: str
+    status: str
+    close_on: date | None
+    credited_minor: int | None
+    is_owner: bool
 
 
 @dataclass(frozen=True)
@@ -110,6 +174,7 @@ class Slice:
     everyone: dict[str, Any]
     peers: tuple[Peer, ...]
     deals: tuple[Deal, ...]
+    credits: tuple[Credit, ...]
 
     @classmethod
     def read(cls, path: Path) -> Slice:
@@ -134,6 +199,7 @@ class Slice:
                 everyone=bodies["everyone"] or {},
                 peers=tuple(_rows(connection, Peer, "peers", "value DESC, rep_id")),
                 deals=tuple(_rows(connection, Deal, "deals", "deal_id")),
+                credits=tuple(_rows(connection, Credit, "credits", "deal_id, rep_id")),
             )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from coachbook import access, facts
 from coachbook.charts import show_for
-from coachbook.model.periods import Period, parse_day
+from coachbook.model.periods import FiscalYear, Period, parse_day
 from coachbook.settings import Workspace, locale_named
 from coachbook.text import _, day, use_everywhere
 from coachbook.warehouse.slices import Slice
@@ -29,7 +29,8 @@ class Book:
     @cached_property
     def period(self) -> Period:
         """The period looked at."""
-        return Period.parse(self.slice.about["period"])
+        about = self.slice.about
+        return Period.parse(about["period"], FiscalYear(**about["fiscal"]) if about["fiscal"] else None)
 
     def retrospective(self) -> Retrospective:
         """What happened, how sure one can be, and what is worth talking about."""
@@ -45,11 +46,12 @@ class Book:
 
     def __str__(self) -> str:
         about = self.slice.about
-        return _(
+        line = _(
             "{name} · {team} · {period} · data as of {as_of} · snapshot {snapshot}",
             name=about["scope"]["name"], team=about["team"] or _("no team"), period=self.period.label,
             as_of=day(parse_day(about["as_of"])), snapshot=about["snapshot"],
         )  # fmt: skip
+        return _("{line} · a made-up company", line=line) if about.get("made_up") else line
 
 
 def open(  # noqa: A001 - `cb.open()` reads as what it is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from babel.numbers import get_currency_precision
@@ -14,6 +14,7 @@ from coachbook.charts.strip import Bar, strip
 from coachbook.charts.tiles import Tile, Tiles, Tone
 from coachbook.charts.trend import TrendPoint, amount_trend, rate_trend
 from coachbook.metrics.judging import NOT_ENOUGH
+from coachbook.metrics.metric import Metric
 from coachbook.metrics.registry import MAIN, METRICS
 from coachbook.model.findings import K_ANONYMOUS, Comparison, Finding, Named, Split, With
 from coachbook.model.periods import Period, parse_day
@@ -444,7 +445,7 @@ class Retrospective:
             (
                 said[d.status], d.name or d.deal_id, d.product or UNKNOWN,
                 money(d.amount_minor, self.slice.about["currency"]),
-                number((d.close_on - d.created_on).days) if d.close_on else UNKNOWN,
+                number((d.close_on - d.created_on).days) if d.close_on and d.created_on else UNKNOWN,
             )
             for d in top
         )  # fmt: skip
@@ -499,20 +500,40 @@ class Retrospective:
 
     def behind(self, metric: str) -> Sheet:
         """The deals that a figure counts, the largest first."""
-        title, counts = _(MAIN[metric].title), MAIN[metric].counts
-        deals = self._open() if counts == ("open",) else self._decided(*counts)
+        title, deals = _(MAIN[metric].title), self._behind(MAIN[metric])
         columns = (_("Deal"), _("Id"), _("Product"), _("Result"), _("Created"), _("Closes"), _("Amount"))
         rows = tuple(self._deal_row(deal) for deal in deals[:MOST_ROWS])
         nothing = ((_("no such deal"), *[UNKNOWN] * 6),)
         caption = _("Deals behind “{title}”: {n}", title=title, n=number(len(deals)))
-        note = _("The largest {most} are listed.", most=MOST_ROWS) if len(deals) > MOST_ROWS else ""
+        notes = [_("The largest {most} are listed.", most=MOST_ROWS)] if len(deals) > MOST_ROWS else []
+        if MAIN[metric].credited and deals != self._decided("won"):
+            notes.append(_("Of a shared deal, the amount is the part credited to {name}.", name=self.name))
+        note = " ".join(notes)
         return Sheet(f"behind-{metric}", columns, rows or nothing, caption, note, right=(4, 5, 6))
+
+    def _behind(self, metric: Metric) -> list[Deal]:
+        """The deals that a metric counts, the largest first; one that counts credit, with the part credited."""
+        if metric.counts == ("open",):
+            return self._open()
+        if not metric.credited:
+            return self._decided(*metric.counts)
+        known = {deal.deal_id: deal for deal in self.slice.deals}
+        parts = [_part(known.get(id), id, credit) for id, credit in self._credited().items()]  # noqa: A001
+        return sorted(parts, key=_largest_first)
+
+    def _credited(self) -> dict[str, int]:
+        """What of each deal won in the period is credited to the scope."""
+        span, parts = self.period.span, dict[str, int]()
+        for c in self.slice.credits:
+            if c.status == "won" and c.close_on and span.first <= c.close_on < span.after:
+                parts[c.deal_id] = parts.get(c.deal_id, 0) + (c.credited_minor or 0)
+        return parts
 
     def _deal_row(self, deal: Deal) -> tuple[str, ...]:
         said = {"won": _("won"), "lost": _("lost"), "open": _("open")}
         return (
             deal.name or UNKNOWN, deal.deal_id, deal.product or UNKNOWN, said[deal.status],
-            deal.created_on.isoformat(), deal.close_on.isoformat() if deal.close_on else UNKNOWN,
+            *(day.isoformat() if day else UNKNOWN for day in (deal.created_on, deal.close_on)),
             money(deal.amount_minor, self.slice.about["currency"]),
         )  # fmt: skip
 
@@ -592,8 +613,7 @@ class Retrospective:
 
     def _evidence(self, finding: Finding) -> dict[str, Any]:
         """The deals behind a figure: how many, and the ids of the largest."""
-        counts = wording.metric_of(finding).counts
-        behind = self._open() if counts == ("open",) else self._decided(*counts)
+        behind = self._behind(wording.metric_of(finding))
         return {"deals": len(behind), "largest": [d.deal_id for d in behind[:MOST_DEALS]]}
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, Any]:
@@ -602,6 +622,13 @@ class Retrospective:
     def __str__(self) -> str:
         named = [n["text"] for n in self.to_dict()["named"]]
         return "\n".join(named) or _("Nothing stands out.")
+
+
+def _part(deal: Deal | None, deal_id: str, credited_minor: int) -> Deal:
+    """A deal with the part credited as its amount; of somebody else's deal no more is told."""
+    if deal:
+        return replace(deal, amount_minor=credited_minor)
+    return Deal(deal_id, _("a share in somebody else's deal"), None, "won", None, None, credited_minor)
 
 
 def _largest_first(deal: Deal) -> tuple[int, str]:

@@ -1,0 +1,159 @@
+"""One immutable version of the warehouse, and what was known at a day."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from functools import cache, lru_cache
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from coachbook.errors import NotFound
+from coachbook.model.people import People
+from coachbook.model.tables import TABLES
+from coachbook.text import N_
+from coachbook.warehouse.database import attach, in_memory
+from coachbook.warehouse.resolve import Terms, resolve
+from coachbook.warehouse.rosters import people_as_known
+from coachbook.warehouse.versions import in_force
+
+SPILL = "spill"
+SIMULATED = "simulated"
+"""The source that the simulator names."""
+_VIEWS = {
+    "known": "deal_state", "known_history": "deal_history", "known_visits": "stage_visits",
+    "known_roster": "roster", "known_days": "days", "known_credits": "credits",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One immutable version of the warehouse.
+
+    Parameters
+    ----------
+    id
+        `<as_of>-<8 hex digits of the content>`.
+    path
+        The DuckDB file: the tables of `model/tables.py` with their versions, `exports`, `publishes`, and
+        what `resolve` makes of them as known at `as_of`.
+    as_of
+        The publish instant: the end of that day, the latest of all imports in it.
+    """
+
+    id: str
+    path: Path
+    as_of: date
+
+    def connect(self) -> DuckDBPyConnection:
+        """A connection in which the snapshot is attached, read-only and in use, as `snapshot`.
+
+        Raises
+        ------
+        NotFound
+            The file is gone: it was pruned, or deleted by hand.
+        """
+        if not self.path.is_file():
+            raise NotFound(N_("The snapshot {id} is not there any more. Open the page again."), id=self.id)
+        connection = in_memory(self.path.parent / SPILL)
+        attach(connection, self.path, "snapshot")
+        connection.execute("USE snapshot")
+        return connection
+
+    def known(self, as_of: date) -> DuckDBPyConnection:
+        """A connection as `connect`, with what was known at the end of the day `as_of`.
+
+        Views: `known` (one row per deal), `known_history` (its states), `known_visits` (of stages), `known_roster`,
+        `known_credits` (who shares in a deal), `known_days` (the calendar), and `known_<table>` for every canonical table: its rows in force, with
+        `_source`, `_first`, `_last`. Days other than the snapshot's own are resolved on first request, which
+        takes a while where there are millions of events, and kept in a file.
+
+        Raises
+        ------
+        NotFound
+            As `connect`.
+        """
+        resolved = None if as_of == self.as_of else self._resolved(as_of)
+        connection = self.connect()
+        if resolved:
+            attach(connection, resolved, "resolved")
+        catalogue = "resolved" if resolved else "snapshot"
+        for view, resolved_table in _VIEWS.items():
+            connection.execute(f"CREATE TEMP VIEW {view} AS FROM {catalogue}.{resolved_table}")
+        shown_once = connection.execute(
+            'SELECT "table" FROM exports GROUP BY "table" HAVING count(*) = 1'
+        ).fetchall()
+        for name, table in TABLES.items():
+            if name == "deal_events":
+                continue  # its versions are settled in history.sql
+            if (name,) in shown_once:  # nothing was ever shown anew
+                rows = f"FROM snapshot.{name}"
+            else:
+                rows = in_force(table, f"snapshot.{name}", f"DATE '{as_of}'", exports="snapshot.exports")
+            connection.execute(f"CREATE TEMP VIEW known_{name} AS {rows}")
+        return connection
+
+    def people(self, as_of: date) -> People:
+        """Everybody as known at the end of the day `as_of`, without resolving the deals of that day.
+
+        Raises
+        ------
+        NotFound
+            As `connect`.
+        """
+        return _people(self, as_of)
+
+    @property
+    def made_up(self) -> bool:
+        """Whether any of it comes from the simulator: every page says so."""
+        return _made_up(self)
+
+    def settings_at(self, as_of: date, /) -> str:
+        """The settings, as JSON, in force at the end of that day; before the first publish, the first."""
+        return _settings(self, as_of)
+
+    def _resolved(self, as_of: date) -> Path:
+        target = self.path.parent.parent / "known" / self.id / f"{as_of}.duckdb"
+        if target.is_file():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
+        terms = Terms.of(as_of, self.settings_at(as_of))
+        try:
+            with closing(self.connect()) as connection:
+                attach(connection, aside, "resolved", read_only=False)
+                aside.chmod(0o600)
+                connection.execute("USE memory")
+                resolve(connection, terms, raw="snapshot", out="resolved")
+                connection.execute("DETACH resolved")
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+        return target
+
+
+@cache
+def _made_up(snapshot: Snapshot) -> bool:
+    with closing(snapshot.connect()) as connection:
+        return bool(
+            connection.execute("SELECT 1 FROM exports WHERE source = ? LIMIT 1", [SIMULATED]).fetchall()
+        )
+
+
+@lru_cache(maxsize=16)
+def _people(snapshot: Snapshot, as_of: date) -> People:
+    with closing(snapshot.connect()) as connection:
+        return people_as_known(connection, as_of, raw="snapshot")
+
+
+@cache
+def _settings(snapshot: Snapshot, as_of: date) -> str:
+    with closing(snapshot.connect()) as connection:
+        found = connection.execute(
+            "SELECT settings FROM publishes ORDER BY as_of > ?, abs(as_of - ?) LIMIT 1", [as_of, as_of]
+        ).fetchone()
+    assert found is not None
+    return str(found[0])
