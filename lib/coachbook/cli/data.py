@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,10 @@ from coachbook.cli.console import document, note, progress, table, tell
 from coachbook.cli.grammar import Command
 from coachbook.cli.options import AsOf, In, Json, Language, Period, here, path, text
 from coachbook.settings import Settings, Workspace
-from coachbook.text import N_, _, active, number, shown
+from coachbook.text import N_, _, active, listed, number, shown
+
+if TYPE_CHECKING:
+    from coachbook.sources import Accounting
 
 QUARANTINED = 3
 
@@ -36,12 +39,19 @@ def init(
             help=N_("The reporting currency, for instance CNY. Without it: USD."),
         ),
     ] = "USD",
+    templates: Annotated[
+        bool, typer.Option("--templates", help=N_("Also write a blank CSV of every table into DIR/templates."))
+    ] = False,
 ) -> None:  # fmt: skip
-    """`Workspace.init`."""
+    """`Workspace.init`, `sources.write_templates`."""
     settings = Settings.read(
         f'locale = "{locale or active()}"\ncurrency = {dumps(currency)}', origin="--currency"
     )
     made = Workspace.init(folder, settings=settings)
+    if templates:
+        from coachbook import sources
+
+        sources.write_templates(made.folder / "templates")
     tell(
         _(
             "{folder} is a workspace now. Next: coachbook import PATH --workspace {folder}",
@@ -53,14 +63,14 @@ def init(
 @app.command(
     "import",
     cls=Command,
-    help=N_("Import data: a folder with mapping.toml in it, or files of a known shape."),
+    help=N_("Import data: folders or zip files with mapping.toml in them, or files of a known shape."),
 )
 def import_(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
             parser=path("PATH", "sample_data/regional_sales"), metavar="PATH",
-            help=N_("Folders of files. With --preset they need no mapping.toml; without a folder, its own sample is taken."),
+            help=N_("Folders, zip files, and CSV, XLSX or Parquet files. With --preset they need no mapping.toml; without a path, its own sample is taken."),
         ),
     ] = None,
     *,
@@ -81,6 +91,10 @@ def import_(
     full: Annotated[
         bool, typer.Option("--full", help=N_("The export is complete: a deal that it lacks is gone."))
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help=N_("Change nothing: show what would become of every row, and the first ones.")),
+    ] = False,
     workspace: In = None,
     json: Json = False,
 ) -> None:  # fmt: skip
@@ -90,14 +104,19 @@ def import_(
     into = here(workspace)
     with progress(_("Importing")) as step:
         accounting = sources.import_paths(
-            into, paths or [], preset=preset or "", as_of=as_of or "", full=full, on_progress=step
+            into,
+            paths or [],
+            preset=preset or "",
+            as_of=as_of or "",
+            full=full,
+            dry_run=dry_run,
+            on_progress=step,
         )
-    account = accounting.to_dict()
     if json:
-        document(account)
+        document(accounting.to_dict())
     else:
-        _print_account(account)
-    if accounting.quarantined:
+        _print_account(accounting)
+    if accounting.quarantined and not dry_run:
         note(
             _(
                 "Rows in quarantine: {count}. They are listed with file, line and reason in {folder}; mend the source and import again.",
@@ -167,19 +186,42 @@ def metrics(*, json: Json = False) -> None:
     )
 
 
-def _print_account(account: dict[str, object]) -> None:
-    files = account["files"]
-    assert isinstance(files, list)
+def _print_account(accounting: Accounting) -> None:
     figures = [_("Rows"), _("Loaded"), _("Unchanged"), _("In quarantine"), _("Left out")]
     table(
-        [_("File"), *figures],
+        [_("File"), _("Table"), *figures],
         [
             (
-                f["file"], number(f["rows"]), number(f["loaded"]), number(f["unchanged"]), number(f["quarantined"]),
-                "; ".join(f"{number(count)} {rule}" for rule, count in f["dropped"].items()),
+                f.file, f.table, number(f.rows), number(f.loaded), number(f.unchanged), number(f.quarantined),
+                "; ".join(f"{number(count)} {rule}" for rule, count in f.dropped.items()),
             )
-            for f in files
+            for f in accounting.files
         ],
         figures=figures[:-1],
     )  # fmt: skip
-    tell(_("The data are in: snapshot {snapshot} is the current one.", snapshot=account["snapshot"]))
+    for encoding in sorted({f.encoding for f in accounting.files} - {"", "utf-8"}):
+        files = sorted({f.file for f in accounting.files if f.encoding == encoding})
+        note(_("Read as {encoding}: {files}.", encoding=encoding.upper(), files=shown(listed(files))))
+    if accounting.unread:
+        note(_("No table reads: {files}.", files=shown(listed(list(accounting.unread)))))
+    if accounting.snapshot is None:
+        _print_trial(accounting)
+    else:
+        tell(_("The data are in: snapshot {snapshot} is the current one.", snapshot=accounting.snapshot.id))
+
+
+def _print_trial(accounting: Accounting) -> None:
+    """A dry run's first rows, without the columns that are empty in all of them."""
+    for sample in accounting.samples:
+        filled = [i for i in range(len(sample.columns)) if any(row[i] is not None for row in sample.rows)]
+        tell(sample.table)
+        table(
+            [sample.columns[i] for i in filled],
+            [["" if row[i] is None else row[i] for i in filled] for row in sample.rows],
+        )
+    if accounting.faults:
+        table(
+            [_("File"), _("Line"), _("Column"), _("Value"), _("Reason")],
+            [(f.file, f.line, f.column, f.value, f.reason) for f in accounting.faults],
+        )
+    tell(_("This was a trial: nothing was changed."))

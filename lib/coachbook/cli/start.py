@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from coachbook import __version__
-from coachbook.cli import data, pages
+from coachbook.cli import data, pages, quality, simulating
 from coachbook.cli.console import complain, tell
 from coachbook.cli.grammar import Group, localised
 from coachbook.cli.options import language
@@ -33,6 +33,8 @@ app = typer.Typer(
 )
 app.add_typer(data.app)
 app.add_typer(pages.app)
+app.add_typer(quality.app)
+app.add_typer(simulating.app)
 
 
 def _version(*, asked: bool) -> None:

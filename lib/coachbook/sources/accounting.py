@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from coachbook.text import N_
 from coachbook.warehouse import Snapshot
 
 SUPERSEDED = "superseded"
-"""The rule that drops a row when a later row of the same import has its key."""
+"""The rule that drops a row when a later row of the same export has its key."""
 COLUMNS = ("file", "line", "column", "value", "reason")
 
 
@@ -35,7 +34,11 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class FileAccount:
-    """The rows of one file for one table. `unchanged` counts those of `loaded` that were there already."""
+    """The rows of one file for one table.
+
+    `unchanged` counts those of `loaded` that were there already, `repeated` those that say the same as another
+    row of the file under another id. `encoding` is that of a text.
+    """
 
     file: str
     table: str
@@ -44,15 +47,33 @@ class FileAccount:
     quarantined: int
     unchanged: int
     dropped: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    encoding: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a table as a dry run would store them."""
+
+    table: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True)
 class Accounting:
-    """What an import did. `quarantine` is the file with the rows it could not use, if any."""
+    """What an import did, or, if it was only tried, would do.
 
-    snapshot: Snapshot
+    `quarantine` is the file with the rows it could not use, if any; `unread` are files that no table reads.
+    A dry run has no snapshot and no file, but `samples` and the first rows in quarantine, `faults`.
+    """
+
+    snapshot: Snapshot | None
     files: tuple[FileAccount, ...]
-    quarantine: Path | None
+    quarantine: Path | None = None
+    unread: tuple[str, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    faults: tuple[Quarantined, ...] = ()
 
     @property
     def quarantined(self) -> int:
@@ -61,15 +82,24 @@ class Accounting:
 
     def to_dict(self) -> dict[str, Any]:
         """As `coachbook import --json` prints it."""
-        return {
-            "snapshot": self.snapshot.id,
+        told = {
+            "snapshot": self.snapshot.id if self.snapshot else None,
             "files": [vars(account) for account in self.files],
             "quarantine": str(self.quarantine) if self.quarantine else None,
+            "unread": list(self.unread),
         }
+        if self.snapshot:
+            return told
+        samples = {s.table: [dict(zip(s.columns, map(_plain, row), strict=True)) for row in s.rows] for s in self.samples}  # fmt: skip
+        return told | {"dry_run": True, "sample": samples, "faults": [vars(fault) for fault in self.faults]}
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 @contextmanager
-def quarantining(folder: Path, as_of: date, rows: Sequence[Quarantined]) -> Iterator[Path | None]:
+def quarantining(folder: Path, as_of: date, rows: Iterable[Quarantined]) -> Iterator[Path | None]:
     """Put the rows into `<as of>-<hash>.csv` if the block succeeds; the same rows give the same file.
 
     Raises
@@ -77,29 +107,28 @@ def quarantining(folder: Path, as_of: date, rows: Sequence[Quarantined]) -> Iter
     Refused
         The folder cannot be written.
     """
-    if not rows:
+    remaining = iter(rows)
+    first = next(remaining, None)
+    if first is None:
         yield None
         return
-    content = _csv(rows).encode()
-    path = folder / f"{as_of}-{sha256(content).hexdigest()[:8]}.csv"
-    aside = folder / f".{path.name}.{os.getpid()}"
+    aside = folder / f".{as_of}.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerow(vars(first).values())
+            writer.writerows(vars(row).values() for row in remaining)
+        with aside.open("rb") as written:
+            digest = file_digest(written, "sha256").hexdigest()
     except OSError as error:
         raise Refused(
-            N_("{file} cannot be written: {problem}."), file=path, problem=error.strerror or error
+            N_("{file} cannot be written: {problem}."), file=aside, problem=error.strerror or error
         ) from None
+    path = folder / f"{as_of}-{digest[:8]}.csv"
     try:
         yield path
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _csv(rows: Sequence[Quarantined]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([getattr(row, name) for name in COLUMNS] for row in rows)
-    return text.getvalue()

@@ -1,33 +1,37 @@
-"""From folders of files with their mappings to the next snapshot, with an account of every row."""
+"""From files with their mappings to the next snapshot, with an account of every row."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from heapq import merge
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from babel.numbers import get_currency_precision
-from duckdb import DuckDBPyConnection
+import duckdb
 
-from coachbook.catalogue import shipped
-from coachbook.errors import Invalid, NotFound, Refused, nearest
+from coachbook.errors import Invalid
 from coachbook.model.periods import parse_day
-from coachbook.model.tables import DEALS, TABLES, Table
+from coachbook.model.tables import FX_RATES, TABLES
 from coachbook.settings import Settings, Workspace
-from coachbook.sources import files
-from coachbook.sources.accounting import SUPERSEDED, Accounting, FileAccount, Quarantined, quarantining
-from coachbook.sources.judging import REASON_FIELDS, Fault, Terms, judged
-from coachbook.sources.mapping import FILE, Mapping
-from coachbook.sources.plan import Plan, Reading
-from coachbook.text import N_, _, shown
+from coachbook.sources import money
+from coachbook.sources.accounting import Accounting, FileAccount, Quarantined, quarantining
+from coachbook.sources.intakes import intakes
+from coachbook.sources.judging import REASON_FIELDS, Fault, Judge
+from coachbook.sources.merging import Batch
+from coachbook.sources.plan import Plan, RawFile, Reading
+from coachbook.sources.readers import Parquet, Progress
+from coachbook.sources.readers.rows import unreadable
+from coachbook.sources.values import Clock
+from coachbook.text import N_, _
 from coachbook.warehouse import Draft, Snapshots
 
-
-def presets() -> list[str]:
-    """Names of the mappings that come with coachbook, each beside its sample data."""
-    return sorted(path.parent.name for path in shipped("sample_data").glob(f"*/{FILE}"))
+_MANY = 10_000
+_FAULTS = 20
+"""How many rows in quarantine a dry run shows."""
 
 
 def import_paths(
@@ -37,23 +41,26 @@ def import_paths(
     preset: str = "",
     as_of: str = "",
     full: bool = False,
-    on_progress: files.Progress | None = None,
+    dry_run: bool = False,
+    on_progress: Progress | None = None,
 ) -> Accounting:
-    """Import folders of files into the workspace's next snapshot.
+    """Import files into the workspace's next snapshot.
 
     Parameters
     ----------
     workspace
         Where to.
     paths
-        Folders that hold a `mapping.toml` each; several become one snapshot.
+        Folders and zip archives that hold a `mapping.toml` each, and files beside one; several become one snapshot.
     preset
-        Name of a mapping that comes with coachbook: for the folders in `paths`, or, if there are none,
+        Name of a mapping that comes with coachbook: for everything in `paths`, or, if there is nothing,
         for the sample data beside it.
     as_of
         The day at whose end the files were exported; empty: what the mapping says, else today.
     full
-        The files hold every deal: those that are missing are removed.
+        The files hold every deal, and all that hangs on deals: what is missing is removed.
+    dry_run
+        Change nothing; the account has samples instead of a snapshot.
     on_progress
         Called with a file's name and the share of it that is read.
 
@@ -63,170 +70,148 @@ def import_paths(
         Nothing was changed: names the file, line, column or key, and what would be right.
     """
     settings = workspace.settings
-    mapped = [(folder, Mapping.read(file)) for folder, file in _mapped(paths, preset)]
-    stated = parse_day(as_of) if as_of else max((m.as_of for _f, m in mapped if m.as_of), default=None)
-    plan = Plan()
-    for folder, mapping in mapped:
-        plan.add(folder, mapping, f"{folder.name}/" if len(mapped) > 1 else "")
-    full = full or any(mapping.export == "full" for _f, mapping in mapped)
-    with Snapshots(workspace.store).drafting() as draft:
-        quarantined = _read(draft.connection, plan, settings, on_progress)
-        for table in TABLES.values():
-            _merge(draft, table, [r for r in plan.readings if r.table is table], full=full)
-        accounts = tuple(_account(draft.connection, reading) for reading in plan.readings)
-        day = _publish_instant(draft, stated, settings)
-        with quarantining(workspace.quarantine, day, quarantined) as quarantine:
-            snapshot = draft.publish(as_of=day, settings=settings.reporting)
-    return Accounting(snapshot, accounts, quarantine)
+    with ExitStack() as opened:
+        plan = Plan()
+        for intake in intakes(paths, preset, parse_day(as_of) if as_of else None, opened):
+            plan.add(intake)
+        with Snapshots(workspace.store).drafting() as draft:
+            load = _Load(draft, plan, settings, full)
+            load.judge(on_progress)
+            load.merge()
+            if dry_run:
+                return load.tried()
+            accounts, day = load.accounts, load.take()
+            with quarantining(workspace.quarantine, day, load.unusable()) as quarantine:
+                snapshot = draft.publish(as_of=day, settings=settings.reporting)
+    return Accounting(snapshot, accounts, quarantine, tuple(plan.unread))
 
 
-def _mapped(paths: Sequence[Path], preset: str) -> Iterator[tuple[Path, Path]]:
-    """Each folder with the mapping that reads it."""
-    if preset and preset not in presets():
-        raise NotFound(
-            N_("There is no preset {name}. There is: {known}."),
-            name=f"“{preset}”", known=nearest(preset, presets()),
-        )  # fmt: skip
-    shared = shipped("sample_data") / preset / FILE if preset else None
-    folders = [path.parent if path.name == FILE else path for path in paths]
-    for folder in folders or ([shared.parent] if shared else []):
-        if not os.path.isdir(folder):  # noqa: PTH112 - pathlib's raises on a name that is too long
-            raise NotFound(
-                N_("{folder} is not a folder. Name one with a {file} in it, or write {preset}."),
-                folder=folder, file=FILE, preset="--preset regional_sales",
-            )  # fmt: skip
-        yield folder, shared or folder / FILE
-    if not folders and not shared:
-        raise NotFound(
-            N_("Nothing to import was named. Name a folder with a {file} in it, or write {preset}."),
-            file=FILE, preset="--preset regional_sales",
-        )  # fmt: skip
+@dataclass
+class _Load:
+    """One import on its way: files, rows judged, batches."""
 
+    draft: Draft
+    plan: Plan
+    settings: Settings
+    full: bool
+    batches: list[Batch] = field(default_factory=list)
+    faults: dict[int, list[Fault]] = field(default_factory=dict)
 
-def _publish_instant(draft: Draft, stated: date | None, settings: Settings) -> date:
-    """The latest as-of of all imports; an import that says none and brings nothing new does not move it."""
-    today = datetime.now(ZoneInfo(settings.time_zone)).date()
-    if draft.current is None:
-        return stated or today
-    if stated is None and not draft.changed():
-        return draft.current.as_of
-    return max(draft.current.as_of, stated or today)
+    @property
+    def today(self) -> date:
+        """The day in the workspace's time zone."""
+        return datetime.now(ZoneInfo(self.settings.time_zone)).date()
 
+    def judge(self, on_progress: Progress | None) -> None:
+        """Load every file and judge every row, rates before the amounts that need them."""
+        money.tabulate(self.draft.connection)
+        for file in self.plan.used:
+            file.load(self.draft.connection, on_progress)
+            self._whole(file)
+        rates = [reading for reading in self.plan.readings if reading.table is FX_RATES]
+        for reading in rates:
+            self._judge(reading)
+        good = [f"(FROM {r.judged} WHERE _fault IS NULL AND _drop IS NULL)" for r in rates]
+        money.connect(self.draft.connection, [*good, f"current.{FX_RATES.name}"], self.settings.currency)
+        for reading in self.plan.readings:
+            if reading.table is not FX_RATES:
+                self._judge(reading)
 
-def _read(
-    connection: DuckDBPyConnection, plan: Plan, settings: Settings, on_progress: files.Progress | None
-) -> list[Quarantined]:
-    """Load every file and judge every row; what comes back could not be used."""
-    for file in plan.files.values():
-        file.load(connection, on_progress)
-        if file.loaded.misshapen and all(reading.file is not file for reading in plan.readings):
+    def merge(self) -> None:
+        """Bring together what shows the same table of the same source on the same day, in order of days."""
+        groups: dict[tuple[date, int, str], list[Reading]] = {}
+        order = list(TABLES)
+        for reading in self.plan.readings:
+            day = reading.intake.as_of or self.today
+            groups.setdefault((day, order.index(reading.table.name), reading.intake.source), []).append(
+                reading
+            )
+        for number, ((day, *_rest), readings) in enumerate(sorted(groups.items(), key=lambda item: item[0])):
+            full = self.full or any(reading.intake.mapping.export == "full" for reading in readings)
+            batch = Batch(number, self.draft, tuple(readings), day, full)
+            batch.merge()
+            self.batches.append(batch)
+
+    def take(self) -> date:
+        """Hand over the batches, and give the publish instant: the latest day of all imports.
+
+        An import that names no day and brings nothing new is no export of its own.
+        """
+        current = self.draft.current
+        days = [current.as_of] if current else []
+        for batch in self.batches:
+            stated = any(reading.intake.as_of for reading in batch.readings)
+            if not current or stated or batch.changes:
+                days.append(batch.as_of)
+                if batch.shows:
+                    batch.take()
+        return max(days)
+
+    def tried(self) -> Accounting:
+        """What would become of the files; everything but publishing is done."""
+        self.take()
+        samples = tuple(sample for batch in self.batches if (sample := batch.sample()).rows)
+        faults = tuple(islice(self.unusable(), _FAULTS))
+        return Accounting(None, self.accounts, None, tuple(self.plan.unread), samples, faults)
+
+    @property
+    def accounts(self) -> tuple[FileAccount, ...]:
+        """What became of the rows, reading by reading."""
+        found = {number: account for batch in self.batches for number, account in batch.accounts.items()}
+        return tuple(found[number] for number in sorted(found))
+
+    def unusable(self) -> Iterator[Quarantined]:
+        """The rows that cannot be used, file by file in order of lines."""
+        for reading in self.plan.readings:
+            yield from merge(self._misshapen(reading), self._faulty(reading), key=lambda row: row.line)
+
+    def _judge(self, reading: Reading) -> None:
+        for bound in reading.bound.values():
+            if bound.lookup:
+                self._look_up(bound.lookup.relation, bound.lookup.parts)
+        mapping, zone = reading.intake.mapping, self.settings.time_zone
+        judge = Judge(reading, self.settings.currency, Clock(mapping.time_zone, zone), tuple(mapping.nulls))
+        query, self.faults[reading.number] = judge.query()
+        try:
+            self.draft.connection.execute(f"CREATE TEMP TABLE {reading.judged} AS {query}")
+        except duckdb.Error as error:
+            if isinstance(reading.file.reader, Parquet):  # damage in its pages shows only now
+                raise unreadable(reading.file.reader.path, error) from None
+            raise
+
+    def _look_up(self, relation: str, parts: Iterable[tuple[RawFile, int, tuple[int, ...]]]) -> None:
+        """Make the relation `key, value`; where a key comes twice, the later row stands."""
+        rows = " UNION ALL ".join(
+            f"SELECT {number} AS part, _line, {file.text(key)} AS key, "
+            f"nullif(concat_ws(' ', {', '.join(file.text(value) for value in values)}), '') AS value FROM {file.table}"
+            for number, (file, key, values) in enumerate(parts)
+        )
+        self.draft.connection.execute(
+            f"CREATE TEMP TABLE {relation} AS SELECT key, value FROM ({rows}) WHERE key IS NOT NULL "
+            "QUALIFY row_number() OVER (PARTITION BY key ORDER BY part DESC, _line DESC) = 1"
+        )
+
+    def _whole(self, file: RawFile) -> None:
+        if file.loaded.misshapen and all(reading.file is not file for reading in self.plan.readings):
             line, fields = file.loaded.misshapen[0]
             raise Invalid(
                 N_("In {file}, line {line} has {fields} fields where the first line has {expected}. A file for look-ups must be whole."),
                 file=file.name, line=line, fields=fields, expected=len(file.header),
             )  # fmt: skip
-    quarantined: list[Quarantined] = []
-    for reading in plan.readings:
-        faults = _judge(connection, reading, settings)
-        quarantined += sorted(_unusable(connection, reading, faults), key=lambda row: row.line)
-    return quarantined
 
+    def _misshapen(self, reading: Reading) -> Iterator[Quarantined]:
+        expected = len(reading.file.header)
+        for line, fields in reading.misshapen:
+            reason = _(REASON_FIELDS, fields=fields, expected=expected)
+            yield Quarantined(reading.file.name, line, "", str(fields), reason)
 
-def _judge(connection: DuckDBPyConnection, reading: Reading, settings: Settings) -> list[Fault]:
-    relation = reading.file.table
-    for origin in reading.source.columns.values():
-        if origin.lookup:
-            lookup, name, other = reading.lookups[id(origin)]
-            key, value = other.sql(lookup.key), other.sql(lookup.value)
-            connection.execute(
-                f"CREATE TEMP TABLE {name} AS SELECT {key} AS key, {value} AS value FROM {other.table} "
-                f"WHERE {key} IS NOT NULL QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _line DESC) = 1"
-            )
-            relation += f" LEFT JOIN {name} ON {name}.key = {reading.file.sql(origin.column or '')}"
-    terms = Terms(
-        reading.file.sql, reading.found, settings.currency, get_currency_precision(settings.currency)
-    )
-    query, faults = judged(reading.table, reading.source, terms, relation)
-    connection.execute(f"CREATE TEMP TABLE {reading.judged} AS {query}")
-    return faults
-
-
-def _unusable(connection: DuckDBPyConnection, reading: Reading, faults: list[Fault]) -> Iterator[Quarantined]:
-    name, expected = reading.file.name, len(reading.file.header)
-    for line, fields in reading.file.loaded.misshapen:
-        yield Quarantined(name, line, "", str(fields), _(REASON_FIELDS, fields=fields, expected=expected))
-    rows = connection.execute(
-        f"SELECT _line, _fault, coalesce(_culprit, '') FROM {reading.judged} WHERE _fault IS NOT NULL AND _drop IS NULL"
-    ).fetchall()
-    for line, number, culprit in rows:
-        fault = faults[number - 1]
-        yield Quarantined(name, line, fault.column, culprit, fault.reason.replace("{value}", shown(culprit)))
-
-
-def _merge(draft: Draft, table: Table, readings: list[Reading], *, full: bool) -> None:
-    """Supersede the table's rows by the good ones read; where a key comes twice, the later row stands."""
-    if not readings:
-        return
-    every = " UNION ALL ".join(f"SELECT {r.number} AS _source, * FROM {r.judged}" for r in readings)
-    draft.connection.execute(
-        f"CREATE TEMP TABLE new_{table.name} AS FROM ({every}) WHERE _fault IS NULL AND _drop IS NULL "
-        f"QUALIFY row_number() OVER (PARTITION BY {table.key} ORDER BY _source DESC, _line DESC) = 1"
-    )
-    keep = ""
-    if full and table is DEALS and not _unknown_keys(draft.connection, readings, every):
-        keep = f"kept_{table.name}"
-        draft.connection.execute(
-            f"CREATE TEMP TABLE {keep} AS SELECT {table.key} FROM ({every}) WHERE _drop IS NULL"
+    def _faulty(self, reading: Reading) -> Iterator[Quarantined]:
+        rows = self.draft.connection.execute(
+            f"SELECT _line, _fault, coalesce(_culprit, ''), coalesce(_code, ''), coalesce(_day::VARCHAR, '') "
+            f"FROM {reading.judged} WHERE _fault IS NOT NULL AND _drop IS NULL ORDER BY _line"
         )
-    draft.supersede(table.name, f"new_{table.name}", keep=keep)
-
-
-def _unknown_keys(connection: DuckDBPyConnection, readings: list[Reading], every: str) -> bool:
-    """Whether a row in quarantine may be any deal: then none can be said to be missing.
-
-    Raises
-    ------
-    Refused
-        A full export without a single row would remove everything.
-    """
-    if not any(reading.file.loaded.rows for reading in readings):
-        raise Refused(
-            N_("{file} has no rows, and a full export would remove every deal. Export it again, or import it as partial."),
-            file=readings[0].file.name,
-        )  # fmt: skip
-    key = readings[0].table.key
-    nameless = connection.execute(
-        f"SELECT count(*) FROM ({every}) WHERE {key} IS NULL AND _drop IS NULL"
-    ).fetchall()[0][0]
-    return bool(nameless) or any(reading.file.loaded.misshapen for reading in readings)
-
-
-def _account(connection: DuckDBPyConnection, reading: Reading) -> FileAccount:
-    misshapen = len(reading.file.loaded.misshapen)
-    table, columns = reading.table, ", ".join(f'"{name}"' for name in reading.table.names)
-    mine = f"FROM new_{table.name} WHERE _source = {reading.number}"
-    loaded, unchanged, faulty, good = (
-        connection.execute(f"SELECT count(*) {what}").fetchall()[0][0]
-        for what in (
-            mine,
-            f"FROM (SELECT {columns} {mine} INTERSECT SELECT {columns} FROM current.{table.name})",
-            f"FROM {reading.judged} WHERE _fault IS NOT NULL AND _drop IS NULL",
-            f"FROM {reading.judged} WHERE _fault IS NULL AND _drop IS NULL",
-        )
-    )
-    dropped = dict(
-        connection.execute(
-            f"SELECT _drop, count(*) FROM {reading.judged} WHERE _drop IS NOT NULL GROUP BY _drop ORDER BY _drop"
-        ).fetchall()
-    )
-    if good > loaded:
-        dropped[SUPERSEDED] = dropped.get(SUPERSEDED, 0) + good - loaded
-    return FileAccount(
-        reading.file.name,
-        table.name,
-        reading.file.loaded.rows,
-        loaded,
-        faulty + misshapen,
-        unchanged,
-        dropped,
-    )
+        while some := rows.fetchmany(_MANY):
+            for line, number, culprit, code, day in some:
+                fault = self.faults[reading.number][number - 1]
+                reason = fault.reason.replace("{code}", code).replace("{day}", day)
+                yield Quarantined(reading.file.name, line, fault.column, culprit, reason)
