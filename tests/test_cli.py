@@ -27,7 +27,7 @@ from tests.serving import eventually
 LONG = "x" * 10_240
 HOSTILE = "no such thing \x1b[31m[bold]\u202e"
 BELOW_A_FILE = "coachbook.toml/below"
-WRONG = {"--out": BELOW_A_FILE, "DIR": BELOW_A_FILE}
+WRONG = {"--out": BELOW_A_FILE, "--html": BELOW_A_FILE, "DIR": BELOW_A_FILE}
 """A folder may have nearly any name; everything else is refused as HOSTILE."""
 
 
@@ -78,6 +78,8 @@ def test_the_walk_meets_every_command() -> None:
         "snapshots",
         "facts",
         "metrics",
+        "doctor",
+        "simulate",
         "run",
         "serve",
         "lab",

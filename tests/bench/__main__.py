@@ -9,13 +9,29 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import clone_to_first_page, seconds_per_retrospective, voila_browser, voila_http
+from tests.bench import (
+    clone_to_first_page,
+    import_growth,
+    import_publish,
+    seconds_per_retrospective,
+    slice_of_a_rep,
+    voila_browser,
+    voila_http,
+)
 from tests.bench.yard import Row, say
 
 FILE = Path(__file__).parents[2] / "build/bench.json"
 BENCHMARKS: dict[str, Callable[[Path], Row]] = {
     module.__name__.rpartition(".")[2]: module.measure
-    for module in (seconds_per_retrospective, voila_http, voila_browser, clone_to_first_page)
+    for module in (
+        seconds_per_retrospective,
+        voila_http,
+        voila_browser,
+        clone_to_first_page,
+        import_publish,
+        import_growth,
+        slice_of_a_rep,
+    )
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any, Self
 
-from coachbook.model.periods import Period
+from coachbook.model.periods import called
 from coachbook.text import _, day
 
 KEY = "coachbook"
@@ -34,7 +34,7 @@ class About:
     @property
     def when(self) -> str:
         """The period as a reader says it."""
-        return Period.parse(self.period).label
+        return called(self.period)
 
     @property
     def title(self) -> str:

@@ -17,7 +17,7 @@ from voila.tornado.handler import TornadoVoilaHandler
 from coachbook import access, catalogue, facts
 from coachbook.errors import AccessDenied, CoachbookError, Invalid, NotFound, Refused
 from coachbook.facts import Member
-from coachbook.model.periods import Period
+from coachbook.model.periods import Period, called
 from coachbook.serve import assets
 from coachbook.serve.bar import Chooser, Query, Select, address, html
 from coachbook.serve.identity import Identity
@@ -199,7 +199,7 @@ class Home(Shown):
             width="",
             query={"period": asked},
             chooser=Chooser("", "/", [_period_select(periods, period)], [("locale", active().value)]),
-            about=_("{period}, data as of {day}", period=Period.parse(period).label, day=day(as_of)),
+            about=_("{period}, data as of {day}", period=called(period), day=day(as_of)),
             workbooks=[
                 _card(book, members, period) for book in catalogue.workbooks(self.workspace.notebooks)
             ],
@@ -227,7 +227,7 @@ def _naming(members: list[Member]) -> Callable[[Member], str]:
 
 def _period_select(periods: list[str], chosen: str) -> Select:
     listed = periods if chosen in periods else [chosen, *periods]
-    return Select("period", _("Period"), chosen, [("", [(p, Period.parse(p).label) for p in listed])])
+    return Select("period", _("Period"), chosen, [("", [(p, called(p)) for p in listed])])
 
 
 def _who_select(members: list[Member], scope: access.Scope) -> Select:
