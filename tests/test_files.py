@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coachbook import sources
 from coachbook.errors import CoachbookError, Invalid, NotFound
 from coachbook.model.periods import Period
+from coachbook.sources.readers import Form, Style, reader
+from coachbook.sources.readers.even import is_even
 from coachbook.warehouse import Snapshots
 from tests.conftest import RunCli
 from tests.desk import HEADER, MAPPING, ROW, Desk, balances, quarantined
@@ -134,6 +139,90 @@ def test_words_for_nothing_are_nothing(desk: Desk) -> None:
     assert {(d[0], d[1], d[4], d[5]) for d in desk.deals().values()} == {(None, None, None, None)}
     desk.write(mapping=f"nulls = []\n{MAPPING.replace('2021-11-10', '2021-11-11')}")
     assert desk.load().quarantined == len(NOTHING)
+
+
+PIECES = [
+    "",
+    "a",
+    "b c",
+    " ",
+    ",",
+    ",,",
+    ";",
+    "\n",
+    "\r\n",
+    "\r",
+    '"',
+    "王",
+    "\0",
+    "\x0b",
+    "\u2028",
+    "\x85",
+    "1.5",
+    "NULL",
+    "\t",
+    "'",
+    "\\",
+    "#",
+]
+LINES = st.lists(
+    st.lists(
+        st.sampled_from(["", "a", "b c", " ", "王", "1.5", "NULL", "\u2028", "\0", "'", "\\"]),
+        min_size=3,
+        max_size=3,
+    ),
+    max_size=6,
+)
+
+
+@st.composite
+def nearly_even(draw: st.DrawFn) -> bytes:
+    """Lines of three fields, often all of them right, else with something spliced in."""
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    text = end.join(",".join(row) for row in [["x", "y", "z"], *draw(LINES)]) + draw(
+        st.sampled_from(["", end])
+    )
+    for piece in draw(st.lists(st.sampled_from(PIECES), max_size=1)):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + piece + text[at:]
+    return draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(raw=nearly_even())
+def test_the_quick_way_reads_what_the_careful_way_reads(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "even.csv"
+    path.write_bytes(raw)
+    quick = read_through(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("coachbook.sources.readers.delimited.is_even", lambda *_arguments: False)
+        assert read_through(path) == quick
+
+
+def read_through(path: Path) -> object:
+    """The rows and the records with a wrong number of fields, or what was refused."""
+    try:
+        file = reader(path, Form())
+        with duckdb.connect() as connection:
+            loaded = file.load(connection, "read", [(i, Style()) for i in (2, 0) if i < len(file.header)])
+            return connection.execute("FROM read ORDER BY _line").fetchall(), loaded.rows, loaded.misshapen
+    except CoachbookError as refused:
+        return str(refused)
+
+
+def test_the_quick_way_is_taken_for_plain_files_and_not_for_others(tmp_path: Path) -> None:
+    for raw, even in [
+        ("a,b\n1,2\n", True),
+        ("a,b\r\n1,2", True),
+        ('a,b\n"1",2\n', False),
+        ("a,b\n1\n", False),
+        ("a,b\n\n1,2\n", False),
+        ("a,b\r1,2\n", False),
+    ]:
+        (tmp_path / "a.csv").write_bytes(raw.encode())
+        assert is_even(tmp_path / "a.csv", ",", 2) is even
 
 
 # Numbers

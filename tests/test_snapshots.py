@@ -98,6 +98,27 @@ def test_the_last_ten_are_kept_and_an_open_one_stays_readable(workspace: Workspa
         first.connect()
 
 
+def test_a_pinned_snapshot_stays_and_what_was_made_of_others_goes_with_them(workspace: Workspace) -> None:
+    statement, gone = load(workspace, range(1)), load(workspace, range(2))
+    store = kept(workspace)
+    store.pin(statement.id, "statement of 2021-Q4")
+    for snapshot in (statement, gone):
+        for kind in ("facts", "slices", "known"):
+            made = store.beside(kind, snapshot.id)
+            made.mkdir(parents=True)
+            (made / "made.duckdb").touch()
+    for amount in range(2, 14):
+        load(workspace, range(1), amount)
+    assert store.pins() == {statement.id: "statement of 2021-Q4"}
+    assert deals(statement) == {"0"}
+    assert not gone.path.exists()
+    left = {path.parent.name for path in workspace.store.rglob("made.duckdb")}
+    assert left == {statement.id}
+    assert len(store.all()) == snapshots.KEPT + 1
+    with pytest.raises(NotFound, match=statement.id):
+        store.pin("2021-11-10-00000000", "nothing")
+
+
 def test_several_readers_in_one_process_and_nobody_can_write(workspace: Workspace) -> None:
     snapshot = load(workspace, range(2))
     with snapshot.connect() as one, snapshot.connect() as other:

@@ -11,7 +11,8 @@ from typing import TextIO
 from duckdb import DuckDBPyConnection
 
 from coachbook.errors import CoachbookError, Invalid
-from coachbook.sources.readers.encodings import encoding_of
+from coachbook.sources.readers.encodings import UTF_8, encoding_of
+from coachbook.sources.readers.even import is_even, load_even
 from coachbook.sources.readers.rows import BATCH, Form, Loaded, Progress, Wanted, empty, fill, unreadable
 from coachbook.text import N_
 
@@ -40,9 +41,16 @@ class Delimited:
         self, connection: DuckDBPyConnection, table: str, wanted: Wanted, on_progress: Progress | None = None
     ) -> Loaded:
         """Read the wanted columns into a temporary table of text."""
+        width = len(self.header)
+        if (
+            self.encoding == UTF_8
+            and self.delimiter in DELIMITERS
+            and is_even(self.path, self.delimiter, width)
+        ):
+            return load_even(connection, table, self.path, self.delimiter, width, wanted, on_progress)
         rest = self.records(on_progress)
         next(rest)
-        return fill(connection, table, wanted, len(self.header), rest)
+        return fill(connection, table, wanted, width, rest)
 
     def records(self, on_progress: Progress | None = None) -> Iterator[tuple[int, list[str]]]:
         """Every record with the line on which it starts, the header first; a blank line is no record.
