@@ -7,7 +7,7 @@ import io
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -188,28 +188,36 @@ def nearly_even(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode()
 
 
+@pytest.fixture(scope="module")
+def memory() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        yield connection
+
+
 @settings(max_examples=300, deadline=None)
 @given(raw=nearly_even())
 def test_the_quick_way_reads_what_the_careful_way_reads(
-    tmp_path_factory: pytest.TempPathFactory, raw: bytes
+    tmp_path_factory: pytest.TempPathFactory, memory: duckdb.DuckDBPyConnection, raw: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "even.csv"
     path.write_bytes(raw)
-    quick = read_through(path)
+    quick = read_through(memory, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("coachbook.sources.readers.delimited.is_even", lambda *_arguments: False)
-        assert read_through(path) == quick
+        assert read_through(memory, path) == quick
 
 
-def read_through(path: Path) -> object:
+def read_through(connection: duckdb.DuckDBPyConnection, path: Path) -> object:
     """The rows and the records with a wrong number of fields, or what was refused."""
     try:
         file = reader(path, Form())
-        with duckdb.connect() as connection:
-            loaded = file.load(connection, "read", [(i, Style()) for i in (2, 0) if i < len(file.header)])
-            return connection.execute("FROM read ORDER BY _line").fetchall(), loaded.rows, loaded.misshapen
+        wanted = [(i, Style()) for i in (2, 0) if i < len(file.header)]
+        loaded = file.load(connection, "read", wanted)
+        return connection.execute("FROM read ORDER BY _line").fetchall(), loaded.rows, loaded.misshapen
     except CoachbookError as refused:
         return str(refused)
+    finally:
+        connection.execute("DROP TABLE IF EXISTS read")
 
 
 def test_the_quick_way_is_taken_for_plain_files_and_not_for_others(tmp_path: Path) -> None:

@@ -93,16 +93,29 @@ def expected(exports: list[Export], day: date) -> list[tuple[Any, ...]]:
     return rows
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate],
-)
+SLOW = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": [Phase.explicit, Phase.generate],
+}
+
+
+@settings(max_examples=10, derandomize=True, **SLOW)
 @given(some_exports(), st.randoms(use_true_random=False))
 def test_every_day_is_known_as_an_oracle_knows_it_in_any_order_of_import(
     exports: list[Export], random: Any
 ) -> None:
+    compare(exports, random)
+
+
+@pytest.mark.verify
+@settings(max_examples=120, **SLOW)
+@given(some_exports(), st.randoms(use_true_random=False))
+def test_more_days_are_known_as_an_oracle_knows_them(exports: list[Export], random: Any) -> None:
+    compare(exports, random)
+
+
+def compare(exports: list[Export], random: Any) -> None:
     folder = Path(mkdtemp())
     try:
         shuffled = list(exports)

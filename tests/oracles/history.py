@@ -55,8 +55,11 @@ def observations(exports: Iterable[Export], deal: str, known_on: date) -> list[t
     base = exports[0].day
     shown = False
     last_seen: date | None = None
-    for export in exports:
+    for before, export in zip([None, *exports], exports, strict=False):
         row = export.rows.get(deal)
+        if row is not None and before and before.rows.get(deal) == row:
+            last_seen = export.day
+            continue  # a list that says what it said before tells nothing new, whatever its source recorded
         if row is None:
             if shown and export.complete and last_seen is not None and export.day <= known_on:
                 found.append((end(export.day), 3, 0, {"status": "deleted"}))
@@ -117,7 +120,10 @@ def recorded(event: dict[str, Any], export: Export, exports: list[Export]) -> da
 def state(exports: Iterable[Export], deal: str, *, on: date, known_on: date) -> dict[str, Any] | None:
     """The deal's fields at the end of a day, as known at the end of another; None before it was there."""
     current: dict[str, Any] | None = None
-    for instant, _place, _seq, values in observations(exports, deal, known_on):
+    told = observations(exports, deal, known_on)
+    if all(place != 0 for _instant, place, *_rest in told):
+        return None  # no list has shown it yet
+    for instant, _place, _seq, values in told:
         if instant.date() > on:
             break
         current = {**(current or dict.fromkeys(FIELDS)), **values}
