@@ -100,7 +100,7 @@ SLOW = {
 }
 
 
-@settings(max_examples=10, derandomize=True, **SLOW)
+@settings(max_examples=5, derandomize=True, **SLOW)
 @given(some_exports(), st.randoms(use_true_random=False))
 def test_every_day_is_known_as_an_oracle_knows_it_in_any_order_of_import(
     exports: list[Export], random: Any
