@@ -106,6 +106,7 @@ def test_from_the_link_to_a_complete_page(chromium: Browser, server: Server) -> 
     visitor = Visitor(chromium, server, signed_in=False)
     page = visitor.page
     page.goto(server.link)
+    page.locator("button:focus").wait_for()
     page.keyboard.press("Enter")
     page.wait_for_url(f"{server.base}/")
     page.get_by_role("link", name="Grace Good").click()
