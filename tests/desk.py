@@ -8,6 +8,7 @@ from typing import Any
 
 from coachbook import sources
 from coachbook.errors import NotFound
+from coachbook.model.tables import TABLES
 from coachbook.settings import Settings, Workspace
 from coachbook.sources import Accounting
 from coachbook.warehouse import Snapshots
@@ -61,7 +62,7 @@ class Desk:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         current = Snapshots(self.workspace.store).current()
-        with current.known(current.as_of) as connection:
+        with current.known(current.as_of, TABLES) as connection:
             return connection.execute(sql).fetchall()
 
     def deals(self) -> dict[str, tuple[Any, ...]]:

@@ -230,6 +230,20 @@ def test_the_owner_at_the_close_keeps_the_credit_of_a_deal_handed_on_later(desk:
     assert desk.ask(D[19], CREDIT) == [("a", "b", None, "won")]
 
 
+def test_a_split_that_a_full_export_lacks_no_longer_counts_and_did_before(desk: Desk) -> None:
+    won = {"deal_id": "x", "rep_id": "a", "status": "won", "close_on": D[7], "amount_minor": 100}
+    half = {"deal_id": "x", "rep_id": "b", "kind": "revenue", "share": 0.5}
+    other = {"deal_id": "y", "rep_id": "b", "kind": "revenue", "share": 0.5}
+    desk.export(D[9], deals=[won], splits=[half, other])
+    desk.export(D[14], complete=True, deals=[won], splits=[other])
+    parts = "SELECT rep_id, credited_minor FROM known_credits ORDER BY rep_id"
+    assert [desk.ask(day, parts) for day in (D[9], D[13], D[14])] == [
+        [("a", 50), ("b", 50)], [("a", 50), ("b", 50)], [("a", 100)],
+    ]  # fmt: skip
+    desk.export(D[19], deals=[won], splits=[half])
+    assert desk.ask(D[19], parts) == [("a", 50), ("b", 50)]
+
+
 def test_a_win_entered_late_is_credited_to_the_owner_on_its_close_date(desk: Desk) -> None:
     seen = {"deal_id": "x", "amount_minor": 5}
     desk.export(D[9], deals=[{**seen, "rep_id": "a"}])

@@ -28,7 +28,7 @@ def entry(rep: str, effective: str = "", **said: Any) -> Entry:
         "name": rep.title(), "team_id": None, "team": None, "manager": None, "role": "rep", "start_on": None,
         "end_on": None, "presence": None, "ramp": None,
     }  # fmt: skip
-    days = ("start_on", "end_on", "seen_on", "gone_on")
+    days = ("start_on", "end_on", "seen_on")
     told = {name: on(value) if name in days else value for name, value in said.items()}
     return Entry(rep, on(effective) if effective else None, **(plain | told))
 
@@ -73,12 +73,6 @@ def test_a_later_export_corrects_the_first_day_and_a_return_does_not() -> None:
     assert stretches(entry("ann", "01-02"), entry("ann", "06-01", start_on="06-01")) == [
         (None, on("01-02"), on("06-01")), (None, on("06-01"), None),
     ]  # fmt: skip
-
-
-def test_whoever_a_full_export_lacks_left_with_it_and_may_come_back() -> None:
-    assert stretches(
-        entry("ann", gone_on="05-31"), entry("ann", seen_on="08-31", start_on="08-03")
-    ) == [(None, None, on("05-31")), (None, on("08-31"), None)]  # fmt: skip
 
 
 def test_of_two_rows_of_one_day_the_one_that_names_it_stands() -> None:
@@ -260,7 +254,7 @@ dated = st.builds(
 whatever = st.builds(
     Entry, rep_id=st.sampled_from(REPS), effective_on=st.none() | a_day, name=st.just("Ann"), team_id=st.none(),
     team=st.none(), manager=st.none(), role=st.just("rep"), start_on=st.none() | a_day, end_on=st.none() | a_day,
-    presence=st.none(), ramp=st.none(), seen_on=st.none() | a_day, gone_on=st.none() | a_day,
+    presence=st.none(), ramp=st.none(), seen_on=st.none() | a_day,
 )  # fmt: skip
 rosters = st.lists(dated, max_size=20, unique_by=lambda e: (e.rep_id, e.effective_on))
 

@@ -36,7 +36,11 @@ class Desk:
                 typed = ", ".join(f'"{c.name}"::{c.kind.duckdb} AS "{c.name}"' for c in declared.columns)
                 draft.connection.execute(f"CREATE TEMP TABLE rows_{name} AS SELECT {typed} FROM arrow_{name}")
                 draft.take(
-                    name, f"rows_{name}", source=source, as_of=as_of, complete=complete and name == "deals"
+                    name,
+                    f"rows_{name}",
+                    source=source,
+                    as_of=as_of,
+                    complete=complete and name in ("deals", "splits"),
                 )
             newest = max(as_of, draft.current.as_of) if draft.current else as_of
             return draft.publish(as_of=newest, settings=self.settings.reporting)

@@ -20,7 +20,7 @@ class Entry:
     """One row of the roster as its source says it: the columns of `reps`, in their order.
 
     `seen_on`: day of the export that brought it, if a later one than its source's first; a row without
-    `effective_on` holds from then on, else always. `gone_on`: day of the full export that lacked it.
+    `effective_on` holds from then on, else always.
     """
 
     rep_id: str
@@ -35,7 +35,6 @@ class Entry:
     presence: str | None
     ramp: float | None
     seen_on: date | None = None
-    gone_on: date | None = None
 
     @property
     def from_on(self) -> date:
@@ -104,13 +103,12 @@ def _job(row: Entry, start: date | None, end: date | None) -> tuple[date | None,
     """First and last day on the job that a row goes by, given those of the next row."""
     if row.effective_on:
         return row.start_on, row.end_on or end
-    left = row.end_on or row.gone_on
-    returned = left is not None and start is not None and left < start
+    returned = row.end_on is not None and start is not None and row.end_on < start
     return (row.start_on, row.end_on) if returned else (start or row.start_on, end)
 
 
 def _tenure(row: Entry, until: date | None, start: date | None, end: date | None) -> Tenure:
-    ends = [day for day in (until, row.gone_on, _after(end)) if day]
+    ends = [day for day in (until, _after(end)) if day]
     return Tenure(
         row.rep_id, max(row.from_on, start or date.min), min(ends, default=None), row.name, row.team_id, row.team,
         row.manager, row.role, row.presence or "active", 1.0 if row.ramp is None else row.ramp, start, end,

@@ -19,8 +19,8 @@ _COLUMNS = {
 def people_as_known(connection: DuckDBPyConnection, as_of: date, *, raw: str) -> People:
     """Everybody, out of what exports had shown by the end of a day.
 
-    A source's first export tells what always was; a later one, what is from then on. Whoever a full export
-    lacks altogether has left by its day. `raw` is the catalogue of the canonical tables.
+    A source's first export tells what always was; a later one, what is from then on. Nobody leaves by being
+    missing from an export: many lack those who have left. `raw` is the catalogue of the canonical tables.
     """
     rows = connection.execute(
         f"""
@@ -29,18 +29,9 @@ def people_as_known(connection: DuckDBPyConnection, as_of: date, *, raw: str) ->
             SELECT r.*, CASE WHEN r._first > b.base_on THEN r._first END AS seen_on
             FROM {raw}.reps AS r JOIN base AS b ON b.source = r._source
             WHERE r._first <= $as_of OR r._first = b.base_on
-        ),
-        gone AS (
-            SELECT v.rep_id, v._source, v._last, min(e.as_of) AS gone_on
-            FROM known AS v JOIN {raw}.exports AS e ON e.source = v._source AND e.as_of > v._last
-            WHERE e."table" = 'reps' AND e.complete AND e.as_of <= $as_of AND NOT EXISTS (
-                FROM known AS w
-                WHERE w.rep_id = v.rep_id AND w._source = v._source AND e.as_of BETWEEN w._first AND w._last
-            )
-            GROUP BY ALL
         )
         SELECT {", ".join(field.name for field in fields(Entry))}
-        FROM known LEFT JOIN gone USING (rep_id, _source, _last)
+        FROM known
         QUALIFY effective_on IS NULL
             OR row_number() OVER (PARTITION BY rep_id, effective_on ORDER BY _first DESC, _source) = 1
         ORDER BY rep_id, effective_on, _first, _source

@@ -149,7 +149,6 @@ class Credit:
     status: str
     close_on: date | None
     credited_minor: int | None
-    is_owner: bool
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -63,13 +64,17 @@ class Snapshot:
         connection.execute("USE snapshot")
         return connection
 
-    def known(self, as_of: date) -> DuckDBPyConnection:
+    def known(self, as_of: date, tables: Iterable[str] = ()) -> DuckDBPyConnection:
         """A connection as `connect`, with what was known at the end of the day `as_of`.
 
         Views: `known` (one row per deal), `known_history` (its states), `known_visits` (of stages), `known_roster`,
-        `known_credits` (who shares in a deal), `known_days` (the calendar), and `known_<table>` for every canonical table: its rows in force, with
-        `_source`, `_first`, `_last`. Days other than the snapshot's own are resolved on first request, which
-        takes a while where there are millions of events, and kept in a file.
+        `known_credits` (who shares in a deal), `known_days` (the calendar). Days other than the snapshot's own
+        are resolved on first request, which takes a while where there are millions of events, and kept in a file.
+
+        Parameters
+        ----------
+        tables
+            Canonical tables that get a view `known_<table>` as well: rows in force, with `_source`, `_first`, `_last`.
 
         Raises
         ------
@@ -83,17 +88,8 @@ class Snapshot:
         catalogue = "resolved" if resolved else "snapshot"
         for view, resolved_table in _VIEWS.items():
             connection.execute(f"CREATE TEMP VIEW {view} AS FROM {catalogue}.{resolved_table}")
-        shown_once = connection.execute(
-            'SELECT "table" FROM exports GROUP BY "table" HAVING count(*) = 1'
-        ).fetchall()
-        for name, table in TABLES.items():
-            if name == "deal_events":
-                continue  # its versions are settled in history.sql
-            if (name,) in shown_once:  # nothing was ever shown anew
-                rows = f"FROM snapshot.{name}"
-            else:
-                rows = in_force(table, f"snapshot.{name}", f"DATE '{as_of}'", exports="snapshot.exports")
-            connection.execute(f"CREATE TEMP VIEW known_{name} AS {rows}")
+        for name in tables:
+            connection.execute(f"CREATE TEMP VIEW known_{name} AS {self._in_force(connection, name, as_of)}")
         return connection
 
     def people(self, as_of: date) -> People:
@@ -114,6 +110,12 @@ class Snapshot:
     def settings_at(self, as_of: date, /) -> str:
         """The settings, as JSON, in force at the end of that day; before the first publish, the first."""
         return _settings(self, as_of)
+
+    def _in_force(self, connection: DuckDBPyConnection, name: str, as_of: date) -> str:
+        exports = connection.execute('SELECT count(*) FROM exports WHERE "table" = ?', [name]).fetchall()
+        if exports == [(1,)]:  # nothing was ever shown anew: no need to look for later versions
+            return f"FROM snapshot.{name}"
+        return in_force(TABLES[name], f"snapshot.{name}", f"DATE '{as_of}'", exports="snapshot.exports")
 
     def _resolved(self, as_of: date) -> Path:
         target = self.path.parent.parent / "known" / self.id / f"{as_of}.duckdb"

@@ -12,7 +12,6 @@ from datetime import date
 
 from coachbook.model.tables import Table
 
-STAMPS = ("_source", "_first", "_last")
 LEDGER = """
 CREATE TABLE exports (source VARCHAR, "table" VARCHAR, as_of DATE, complete BOOLEAN, PRIMARY KEY (source, "table", as_of))
 """
@@ -25,14 +24,16 @@ def ddl(table: Table) -> str:
 
 
 def in_force(table: Table, relation: str, day: str, *, exports: str) -> str:
-    """The version of each key in force at a day, as a query.
+    """The version of each key in force at a day, as a query; what a complete export by then lacked is gone.
 
     What a source's first export of the table shows holds ever since; what a later one adds, from then on.
     """
     return f"""
     SELECT v.* FROM {relation} AS v JOIN (
-        SELECT source, min(as_of) AS base_on FROM {exports} WHERE "table" = '{table.name}' GROUP BY source
-    ) AS b ON b.source = v._source AND (v._first <= {day} OR v._first = b.base_on)
+        SELECT source, min(as_of) AS base_on, max(as_of) FILTER (complete AND as_of <= {day}) AS whole_on
+        FROM {exports} WHERE "table" = '{table.name}' GROUP BY source
+    ) AS b ON b.source = v._source
+        AND (v._first <= {day} OR v._first = b.base_on) AND coalesce(v._last >= b.whole_on, true)
     QUALIFY row_number() OVER (PARTITION BY {_list(table.key, "v")} ORDER BY v._first DESC, v._source) = 1
     """
 

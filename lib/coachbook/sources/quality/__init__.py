@@ -11,6 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from coachbook.model.periods import parse_day
 from coachbook.model.quality import Check, Example, Mender, Report, Sentence, Share
+from coachbook.model.tables import DEAL_EVENTS, TABLES
 from coachbook.settings import Settings, Workspace
 from coachbook.sources.quality import company, coverage, dates, deals, duplicates, history, references
 from coachbook.sources.quality.question import Question, Told
@@ -45,7 +46,7 @@ def doctor(workspace: Workspace, as_of: str = "") -> Report:
     snapshot = Snapshots(workspace.store).current()
     day = parse_day(as_of) if as_of else snapshot.as_of
     settings = Settings.model_validate_json(snapshot.settings_at(day))
-    with closing(snapshot.known(day)) as connection:
+    with closing(snapshot.known(day, TABLES.keys() - {DEAL_EVENTS.name})) as connection:
         _prepare(connection, day, settings)
         return Report(snapshot.id, day, tuple(_asked(connection, question) for question in QUESTIONS))
 
