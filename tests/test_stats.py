@@ -18,7 +18,7 @@ from coachbook.metrics import METRICS
 from coachbook.metrics.judging import Pages, Worth, add_metric
 from coachbook.metrics.registry import sql
 from coachbook.model.findings import Finding
-from coachbook.stats import intervals, multiplicity, sides
+from coachbook.stats import intervals, multiplicity, shards, sides
 from coachbook.stats.sides import Observations, Pooled, Side, Sides
 
 LEVEL = 0.95
@@ -280,7 +280,6 @@ def test_a_shared_customer_counts_once_in_a_pool(by: str, deals: pd.DataFrame) -
     with duckdb.connect() as connection:
         connection.register("decided", deals)
         rows = connection.execute(f"FROM ({sql('value_per_customer')}) ORDER BY deal_id::INTEGER").df()
-    rows = rows.merge(deals[["deal_id", "entity", "peer"]], on="deal_id")
     teams = {"rep_id": [0, 0, 0, 1, 1], "team_id": [-1, -1]}[by]
     known = {"rep_id": list("abcde"), "team_id": ["t0", "t1"]}[by]
     found = sides.ratios(_customers(rows, known, teams), _rng(), LEVEL)
@@ -403,3 +402,49 @@ def test_a_side_says_how_many_people_stand_behind_it() -> None:
         "team": [2, 2, 2, 0],
         "others": [3, 3, 3, 3],
     }
+
+
+# Shards of a large company
+
+
+def _company(seed: int) -> Observations:
+    """120 people in 20 teams or none, some rows of outsiders and of people who are no peers."""
+    rng = _rng(seed)
+    team = np.append(np.repeat(np.arange(20), 5), np.full(20, -1))
+    entity = rng.integers(-1, 120, 6000)
+    y = rng.integers(1, 900, 6000)
+    return _observations(
+        entity, team, y * (rng.random(6000) < 0.4), y, peer=(entity >= 0) & (entity % 17 > 0)
+    )
+
+
+@pytest.mark.parametrize("estimate", ESTIMATORS, ids=lambda e: e.__name__)
+def test_shards_say_what_the_whole_says(estimate: Any) -> None:
+    """Figures, n and people to the last; what is drawn as widely, for the rest of a company is no longer resampled."""
+    rows = _company(1)
+    if estimate is sides.medians:
+        rows = replace(rows, x=rows.y)  # more than half are 0 otherwise, and so are medians
+    shard_of = np.where(rows.team >= 0, rows.team // 7, 3)
+    whole = estimate(rows, _rng(2), LEVEL)
+    for s, part in enumerate(shards.split(rows, shard_of, 4, ranked=estimate is sides.medians)):
+        mine = shard_of == s
+        found = estimate(part, _rng(3 + s), LEVEL)
+        assert found.entities == whole.entities == 120
+        for name in ("own", "team", "others"):
+            a, b = getattr(found, name), getattr(whole, name)
+            assert a.value == pytest.approx(b.value[mine], rel=1e-9, nan_ok=True)
+            assert (a.n.tolist(), a.people.tolist()) == (b.n[mine].tolist(), b.people[mine].tolist())
+            spread = sides.standard_error(a.draws), sides.standard_error(b.draws)[mine]
+            assert spread[0] == pytest.approx(spread[1], rel=0.2, nan_ok=True)
+
+
+def test_units_that_several_rows_share_are_one_in_a_rest() -> None:
+    """Ten customers of nine deals each vary nine times as much as ninety customers of one."""
+    apart = _observations(np.repeat([0, 1], 90), [0, 1], np.ones(180))
+    shared = replace(apart, unit=np.concatenate([np.arange(90), 90 + np.arange(90) // 9]))
+    rests = [shards.split(rows, np.array([0, 1]), 2, ranked=False)[0].rest for rows in (apart, shared)]
+    assert [(r.n, r.people, r.x, r.y) for r in rests] == [(90, 1, 90.0, 90.0)] * 2
+    assert [(r.xx, r.xy, r.yy) for r in rests] == [(90.0,) * 3, (810.0,) * 3]
+    x, y = rests[1].draws(_rng())
+    assert np.std(x) == pytest.approx(np.sqrt(810), rel=0.1)
+    assert x == pytest.approx(y)

@@ -1,5 +1,6 @@
 """Metric results for everybody at once, kept beside the snapshot, and from a request to a slice."""
 
+from coachbook.facts.local import workers
 from coachbook.facts.pages import Asked, Page, cut, ensure, periods, roster, settle, settle_all
 from coachbook.facts.prepared import Prepared, prepare
 from coachbook.facts.roster import Member
@@ -16,4 +17,5 @@ __all__ = [
     "roster",
     "settle",
     "settle_all",
+    "workers",
 ]

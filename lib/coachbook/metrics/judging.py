@@ -95,8 +95,8 @@ class Pages:
 def judge(estimate: Floats, draws: Floats, n: Floats, worth: Floats, enough: Flags) -> Judged:
     """Interval and verdict of each difference; where `enough` is 0 the data are too few to say."""
     said = enough & ~np.isnan(estimate)
-    low, high = percentiles(draws, n, LEVEL)
-    low, high = np.where(said, low, np.nan), np.where(said, high, np.nan)
+    low, high = np.full((2, len(estimate)), np.nan)
+    low[said], high[said] = percentiles(draws[said], n[said], LEVEL)
     moved = (low > 0) | (high < 0)
     small = (low >= -worth) & (high <= worth)
     acting = np.abs(estimate) >= worth
@@ -230,7 +230,7 @@ def _factor(now: Floats, then: Floats) -> Floats:
 
 def _peers(metric: Metric, now: Sides, worth: Worth) -> tuple[list[Comparison], list[Look | None]]:
     """The entity beside all others: pooled, or per head where the metric adds up."""
-    heads = max(len(now.own.n) - 1, 1) if metric.additive else 1
+    heads = max(now.entities - 1, 1) if metric.additive else 1
     value, draws = now.others.value / heads, now.others.draws / heads
     enough = (now.own.n >= metric.smallest_n) & _many(now.others.people) & metric.pools
     judged = judge(

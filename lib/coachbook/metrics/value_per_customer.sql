@@ -2,7 +2,7 @@
 -- A row carries its share of one customer: of the rep's own, of the team's, of the company's. A customer
 -- leaves a pool with a rep only if nobody else of the pool sold to it.
 SELECT
-    span, deal_id, rep_id, coalesce(account_id, '') AS unit, coalesce(amount_minor, 0) AS x,
+    span, entity, peer, deal_id, rep_id, coalesce(account_id, '') AS unit, coalesce(amount_minor, 0) AS x,
     1.0 / count(*) OVER own AS y,
     1.0 / nullif(count(*) FILTER (peer) OVER team, 0) AS y_in_team,
     1.0 / nullif(count(*) FILTER (peer) OVER company, 0) AS y_in_all,

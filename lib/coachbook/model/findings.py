@@ -6,7 +6,7 @@ Text is kept as message id and arguments, and rendered when it is shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 LEVEL = 0.95
@@ -63,8 +63,9 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """As in the review JSON, where `against` is called `with`."""
-        plain = asdict(self)
-        return {"with": plain.pop("against"), **plain}
+        plain = dict(vars(self))
+        split = self.split and {**vars(self.split), "interval": _plain(self.split.interval)}
+        return {"with": plain.pop("against"), **plain, "interval": _plain(self.interval), "split": split}
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,8 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; `from_dict` reads it back."""
-        plain = asdict(self)
-        plain["comparisons"] = [c.to_dict() for c in self.comparisons]
-        return plain
+        comparisons = [c.to_dict() for c in self.comparisons]
+        return {**vars(self), "interval": _plain(self.interval), "comparisons": comparisons}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Finding:
@@ -111,6 +111,10 @@ class Named:
     metric: str
     against: With
     direction: Direction
+
+
+def _plain(interval: Interval | None) -> dict[str, Any] | None:
+    return None if interval is None else dict(vars(interval))
 
 
 def _interval(plain: Mapping[str, Any] | None) -> Interval | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -31,6 +33,7 @@ def poisson(count: Floats, level: float) -> tuple[Floats, Floats]:
     return low, np.asarray(stats.chi2.ppf(1 - tail, 2 * count + 2)) / 2
 
 
+@lru_cache(maxsize=4096)
 def median_ranks(n: int, level: float) -> tuple[int, int] | None:
     """Ranks (from 0) of the order statistics around a median; None where n is too small.
 
