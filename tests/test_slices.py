@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+import resource
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -14,6 +18,7 @@ import duckdb
 import pytest
 
 from coachbook.access import COMPANY, Reader, Scope
+from coachbook.errors import NotFound
 from coachbook.model.tables import TABLES
 from coachbook.warehouse import Snapshots, slices
 from coachbook.warehouse.slices import Slice
@@ -322,3 +327,77 @@ def test_of_more_than_five_hundred_people_there_are_open_deals_and_no_past(tmp_p
     assert [len(tables(path)["history"]) > 0 for path in (whole, team)] == [False, True]
     assert tables(whole)["visits"] == []
     assert column(whole, "credits", "status") == ["open"]
+
+
+# One connection stays open for slices of the same snapshot
+
+
+def test_slices_cut_at_once_are_those_cut_one_by_one(zoo: Firm) -> None:
+    scopes = [scope for scope, *_ in SCOPES] * 3
+    with ThreadPoolExecutor(8) as threads:
+        at_once = list(threads.map(zoo.cut, scopes))
+    one_by_one = {scope: in_order(zoo.cut(scope)) for scope in set(scopes)}
+    assert [in_order(path) for path in at_once] == [one_by_one[scope] for scope in scopes]
+
+
+def in_order(path: Path) -> dict[str, list[str]]:
+    return {name: sorted(map(repr, rows)) for name, rows in tables(path).items()}
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_slice_that_cannot_be_written_leaves_nothing_behind_and_spoils_no_other(tmp_path: Path) -> None:
+    own = firm(tmp_path, {OCTOBER: {"reps": ROSTER, "deals": FIRST}})
+    before = in_order(own.cut(COMPANY))
+    there = set(tmp_path.iterdir())
+    for size in (0, 20_000, 60_000):
+        with files_no_longer_than(size), pytest.raises(duckdb.Error):
+            own.cut(COMPANY)
+        assert set(tmp_path.iterdir()) == there
+    assert in_order(own.cut(COMPANY)) == before
+
+
+def test_of_a_pruned_snapshot_nothing_more_is_cut(zoo: Firm, tmp_path: Path) -> None:
+    shutil.copytree(zoo.store, tmp_path / "store")
+    gone = Firm(tmp_path / "store")
+    gone.cut(COMPANY)
+    snapshot = Snapshots(gone.store).current()
+    snapshot.path.unlink()
+    for as_of in (OCTOBER, AUGUST):
+        with pytest.raises(NotFound, match=snapshot.id):
+            slices.cut(
+                snapshot, gone.store / "facts.duckdb", tmp_path / "late.duckdb",
+                scope=COMPANY, as_of=as_of, reader="manager", named=False, about={},
+            )  # fmt: skip
+
+
+# Where rows lie
+
+
+def test_whoever_is_not_on_the_roster_gets_own_deals_alone(tmp_path: Path) -> None:
+    deals = [_deal("D1", "ghost", "open"), _deal("D2", "phantom", "open"), _deal("D3", None, "open"), _deal("D4", "cai", "open")]  # fmt: skip
+    haunted = firm(tmp_path, {OCTOBER: {"reps": ROSTER, "deals": deals}})
+    for rep, own in {"ghost": ["D1"], "phantom": ["D2"], "nobody": [], "cai": ["D4"]}.items():
+        path = haunted.cut(Scope("rep", rep))
+        assert [column(path, table, "deal_id") for table in ("deals", "history", "credits")] == [own] * 3
+
+
+def test_the_rows_of_a_managers_people_lie_together(zoo: Firm) -> None:
+    with closing(Snapshots(zoo.store).current().connect()) as connection:
+        seats = dict(connection.execute("SELECT rep_id, seat FROM seats").fetchall())
+        for table in ("deal_state", "deal_history", "stage_visits", "credits"):
+            rows = connection.execute(f"SELECT rep_id, seat FROM {table}").fetchall()
+            assert rows == sorted(rows, key=lambda row: row[1])
+            assert all(seat == seats.get(rep, 0) for rep, seat in rows)
+    assert seats.keys() == PEOPLE.keys()
+    for people in ("ann cai", "bob", "ann bob cai max mia"):
+        taken = sorted(seats[rep] for rep in people.split())
+        assert taken == list(range(taken[0], taken[0] + len(taken)))

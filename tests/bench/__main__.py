@@ -11,9 +11,12 @@ from pathlib import Path
 
 from tests.bench import (
     clone_to_first_page,
+    facts_of_a_month,
     import_growth,
     import_publish,
     seconds_per_retrospective,
+    slice_cached,
+    slice_of_200,
     slice_of_a_rep,
     voila_browser,
     voila_http,
@@ -31,6 +34,9 @@ BENCHMARKS: dict[str, Callable[[Path], Row]] = {
         import_publish,
         import_growth,
         slice_of_a_rep,
+        slice_of_200,
+        slice_cached,
+        facts_of_a_month,
     )
 }
 

@@ -23,7 +23,10 @@ def in_memory(spill: Path | None = None) -> DuckDBPyConnection:
     return duckdb.connect(":memory:", config=config | ({"temp_directory": str(spill)} if spill else {}))
 
 
-def attach(connection: DuckDBPyConnection, path: Path, name: str, *, read_only: bool = True) -> None:
-    """Attach a DuckDB file under a name."""
+def attach(
+    connection: DuckDBPyConnection, path: Path, name: str, *, read_only: bool = True, layout: str = ""
+) -> None:
+    """Attach a DuckDB file under a name; `layout` is that of a new file, as options of ATTACH."""
     quoted = str(path).replace("'", "''")
-    connection.execute(f"ATTACH '{quoted}' AS {name}{' (READ_ONLY)' if read_only else ''}")
+    options = "READ_ONLY" if read_only else layout
+    connection.execute(f"ATTACH '{quoted}' AS {name}{f' ({options})' if options else ''}")

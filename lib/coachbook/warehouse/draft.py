@@ -12,13 +12,12 @@ from duckdb import DuckDBPyConnection
 
 from coachbook.model.tables import TABLES
 from coachbook.warehouse import versions
+from coachbook.warehouse.layout import LAYOUT, stamp
 from coachbook.warehouse.resolve import RESOLVED, Terms, resolve
 from coachbook.warehouse.snapshot import Snapshot
 
 PUBLISHES = "CREATE TABLE publishes (as_of DATE PRIMARY KEY, settings VARCHAR NOT NULL)"
 KEPT_TABLES = (*TABLES, "exports", "publishes")
-LAYOUT = "3"
-"""Version of what a snapshot holds beyond its rows; part of its content."""
 
 Sums = dict[str, tuple[int, int]]
 """Per table, the number of rows and a sum of their hashes."""
@@ -114,6 +113,7 @@ class Draft:
         resolve(self.connection, Terms.of(as_of, settings), raw="next", out="next")
         sums |= {name: summed(self.connection, f"next.{name}") for name in RESOLVED}
         content = sha256(f"{LAYOUT} {sorted(sums.items())}".encode()).hexdigest()[:8]
+        stamp(self.connection, "next")
         run("CHECKPOINT next; USE memory; DETACH next")
         return self._finish(self.path, f"{as_of}-{content}", as_of, sums)
 

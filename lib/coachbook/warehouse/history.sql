@@ -159,43 +159,47 @@ FROM decisions AS d
 ASOF LEFT JOIN (SELECT deal_id, instant, owner FROM changed WHERE deal_id IN (SELECT deal_id FROM changed GROUP BY deal_id HAVING count(DISTINCT owner) > 1)) AS h
     ON h.deal_id = d.deal_id AND least(ends(d.close_on), d.instant) >= h.instant;
 
--- One row per deal and stretch of time in which nothing of it changed. `rep_id` has the credit.
+-- One row per deal and stretch of time in which nothing of it changed. `rep_id` has the credit; by his or her `seat`
+-- (0: nobody on the roster) rows lie in this table and those below, so that those of a manager's people are together.
 CREATE TABLE {out}.deal_history AS
-SELECT c.deal_id, row_number() OVER ordered AS nr,
-    nullif(CASE
-        WHEN status IN ('won', 'lost') THEN last_value(d.owner IGNORE NULLS) OVER ordered ELSE c.owner
-    END, '') AS rep_id,
-    nullif(c.owner, '') AS owner_id, nullif(stage, '') AS stage, status,
-    try_cast(nullif(amount, '') AS BIGINT) AS amount_minor, currency,
-    try_cast(nullif(close_on, '') AS DATE) AS close_on,
-    instant AS from_at, local_day(instant) AS from_on,
-    lead(instant) OVER ordered AS until_at, local_day(lead(instant) OVER ordered) AS until_on
-FROM changed AS c LEFT JOIN decided_by AS d USING (deal_id, instant)
-WINDOW ordered AS (PARTITION BY deal_id ORDER BY instant, place, seq)
-ORDER BY rep_id, deal_id, nr;
+WITH stretches AS (
+    SELECT c.deal_id, row_number() OVER ordered AS nr,
+        nullif(CASE
+            WHEN status IN ('won', 'lost') THEN last_value(d.owner IGNORE NULLS) OVER ordered ELSE c.owner
+        END, '') AS rep_id,
+        nullif(c.owner, '') AS owner_id, nullif(stage, '') AS stage, status,
+        try_cast(nullif(amount, '') AS BIGINT) AS amount_minor, currency,
+        try_cast(nullif(close_on, '') AS DATE) AS close_on,
+        instant AS from_at, local_day(instant) AS from_on,
+        lead(instant) OVER ordered AS until_at, local_day(lead(instant) OVER ordered) AS until_on
+    FROM changed AS c LEFT JOIN decided_by AS d USING (deal_id, instant)
+    WINDOW ordered AS (PARTITION BY deal_id ORDER BY instant, place, seq)
+)
+SELECT h.*, coalesce(p.seat, 0) AS seat FROM stretches AS h LEFT JOIN {out}.seats AS p USING (rep_id)
+ORDER BY seat, rep_id, deal_id, nr;
 
 -- One row per visit of a deal to a stage while it is open; a deal that comes back has a second visit.
 CREATE TABLE {out}.stage_visits AS
 WITH steps AS (
-    SELECT deal_id, nr, rep_id, stage, status, from_at, from_on FROM {out}.deal_history
+    SELECT deal_id, nr, rep_id, seat, stage, status, from_at, from_on FROM {out}.deal_history
     WINDOW ordered AS (PARTITION BY deal_id ORDER BY nr)
     QUALIFY stage IS DISTINCT FROM lag(stage) OVER ordered
         OR (status = 'open') IS DISTINCT FROM (lag(status) OVER ordered = 'open')
 ),
 visits AS (
-    SELECT deal_id, nr, rep_id, stage, status, from_at AS entered_at, from_on AS entered_on,
+    SELECT deal_id, nr, rep_id, seat, stage, status, from_at AS entered_at, from_on AS entered_on,
         lead(from_at) OVER turn AS left_at, lead(from_on) OVER turn AS left_on,
         CASE lead(status) OVER turn WHEN 'open' THEN lead(stage) OVER turn ELSE lead(status) OVER turn END AS left_to
     FROM steps WINDOW turn AS (PARTITION BY deal_id ORDER BY nr)
 )
 SELECT v.deal_id, v.rep_id, v.stage, row_number() OVER (PARTITION BY v.deal_id, v.stage ORDER BY v.nr) AS visit,
     entered_at, entered_on, left_at, left_on, left_to,
-    i.number AS entered_working_day, o.number AS left_working_day
+    i.number AS entered_working_day, o.number AS left_working_day, v.seat
 FROM visits AS v
 LEFT JOIN {out}.days AS i ON i.day = entered_on
 LEFT JOIN {out}.days AS o ON o.day = left_on
 WHERE v.status = 'open' AND v.stage IS NOT NULL
-ORDER BY v.rep_id, v.deal_id, v.nr;
+ORDER BY v.seat, v.rep_id, v.deal_id, v.nr;
 
 -- One row per deal as it stands; amounts in the reporting currency at the rate of the day that counts:
 -- the close date of a decided deal, else the as-of day.
@@ -204,7 +208,7 @@ WITH accounts AS ({accounts}), products AS ({products}), latest AS (
     SELECT *, row_number() OVER (PARTITION BY deal_id ORDER BY nr DESC) = 1 AS is_last FROM shown
 ),
 standing AS (
-    SELECT h.deal_id, d.name, h.rep_id, h.owner_id, d.account_id, d.product_id, h.stage,
+    SELECT h.deal_id, d.name, h.rep_id, h.seat, h.owner_id, d.account_id, d.product_id, h.stage,
         CASE WHEN h.status <> 'deleted' THEN h.status END AS status, d.created_on, h.close_on,
         h.amount_minor AS own_minor, h.currency AS own_currency, d.kind, d.origin, d.loss_reason, d.next_step,
         d.probability, d.forecast_category,
@@ -217,7 +221,7 @@ SELECT s.deal_id, s.name, s.rep_id, r.team_id, s.owner_id,
     s.product_id, p.name AS product, s.stage, s.status, s.created_on, s.close_on,
     converted(s.own_minor, x.num, x.den) AS amount_minor, {currency} AS currency,
     s.own_minor, s.own_currency, s.kind, s.origin, s.loss_reason, s.next_step, s.probability, s.forecast_category,
-    s.counts_on
+    s.counts_on, s.seat
 FROM standing AS s
 ASOF LEFT JOIN {out}.roster AS r ON r.rep_id = s.rep_id AND s.counts_on >= r.from_on
 LEFT JOIN accounts AS a ON a.account_id = s.account_id
@@ -225,11 +229,13 @@ LEFT JOIN accounts AS m ON m.account_id = a.merged_into
 LEFT JOIN products AS p ON p.product_id = s.product_id
 ASOF LEFT JOIN {out}.rates AS x ON x.currency = s.own_currency AND s.counts_on >= x.from_on
 WHERE s.status IS NOT NULL
-ORDER BY s.rep_id, s.deal_id;
+ORDER BY s.seat, s.rep_id, s.deal_id;
 
 -- Who has which part of a deal's amount: one row per deal and person; most deals have one.
 CREATE TABLE {out}.credits AS
-SELECT c.deal_id, c.rep_id, r.team_id, c.credited_minor, c.share, c.is_owner, s.status, s.close_on
+SELECT c.deal_id, c.rep_id, r.team_id, c.credited_minor, c.share, c.is_owner, s.status, s.close_on,
+    coalesce(p.seat, 0) AS seat
 FROM ({credited}) AS c JOIN {out}.deal_state AS s USING (deal_id)
 ASOF LEFT JOIN {out}.roster AS r ON r.rep_id = c.rep_id AND s.counts_on >= r.from_on
-ORDER BY c.rep_id, c.deal_id;
+LEFT JOIN {out}.seats AS p ON p.rep_id = c.rep_id
+ORDER BY seat, c.rep_id, c.deal_id;

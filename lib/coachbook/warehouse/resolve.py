@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from coachbook.errors import Refused
 from coachbook.model.calendar import Override, WorkingCalendar, days
+from coachbook.model.people import People
 from coachbook.model.periods import FiscalYear
 from coachbook.model.tables import ACCOUNTS, FX_RATES, PRODUCTS, SPLITS, Table
 from coachbook.text import N_
@@ -19,7 +20,7 @@ from coachbook.warehouse.credits import credits_sql
 from coachbook.warehouse.rosters import people_as_known, write_roster
 from coachbook.warehouse.versions import in_force
 
-RESOLVED = ("days", "rates", "roster", "deal_history", "stage_visits", "deal_state", "credits")
+RESOLVED = ("days", "rates", "roster", "seats", "deal_history", "stage_visits", "deal_state", "credits")
 """Tables that are made from the canonical ones."""
 
 
@@ -72,7 +73,9 @@ def resolve(connection: DuckDBPyConnection, terms: Terms, *, raw: str, out: str)
     local = terms.zone != "UTC"
     _days(connection, terms, raw, out)
     _rates(connection, terms, raw, out)
-    write_roster(connection, people_as_known(connection, terms.as_of, raw=raw), f"{out}.roster")
+    people = people_as_known(connection, terms.as_of, raw=raw)
+    write_roster(connection, people, f"{out}.roster")
+    _seats(connection, people, terms.as_of, out)
     connection.execute(
         """CREATE OR REPLACE TEMP MACRO converted(minor, num, den) AS
         (sign(minor) * ((abs(minor)::HUGEINT * num * 2 + den) // (den * 2)))::BIGINT"""
@@ -102,6 +105,16 @@ def resolve(connection: DuckDBPyConnection, terms: Terms, *, raw: str, out: str)
     ):
         connection.execute(f"DROP TABLE IF EXISTS {name}")
     _all_rated(connection, terms, out)
+
+
+def _seats(connection: DuckDBPyConnection, people: People, as_of: date, out: str) -> None:
+    """A number per person by which rows are ordered: neighbours in it are a manager's people, then a team's."""
+    roster, teams = people.at(as_of), {t.rep_id: t.team_id or "" for t in people.tenures}
+    ordered = sorted(teams, key=lambda rep_id: (*reversed(roster.above(rep_id)), teams[rep_id], rep_id))
+    connection.execute(
+        f"CREATE TABLE {out}.seats AS SELECT unnest($people::VARCHAR[]) AS rep_id, unnest(range(1, $after))::INTEGER AS seat",
+        {"people": ordered, "after": len(ordered) + 1},
+    )
 
 
 def _days(connection: DuckDBPyConnection, terms: Terms, raw: str, out: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +19,7 @@ from coachbook.access import Reader, Scope
 from coachbook.errors import NotFound
 from coachbook.text import N_
 from coachbook.warehouse.database import attach, in_memory
-from coachbook.warehouse.rosters import read_people
-from coachbook.warehouse.snapshot import Snapshot
+from coachbook.warehouse.snapshot import SPILL, Snapshot
 from coachbook.warehouse.versions import quoted
 
 Row = TypeVar("Row")
@@ -25,13 +27,21 @@ NAMED_PEERS = 200
 """Most people whom a manager's page compares by name; beyond that, the own team."""
 DETAILED = 500
 """Most people whose deals a slice holds whole; of more, the open ones, and each rep's own slice on request."""
-_COLUMNS = "* REPLACE (CASE WHEN owner_id IN (SELECT rep_id FROM scoped) THEN owner_id END AS owner_id)"
-"""Of deals and their states: all but who owns them by now, where that is somebody outside the scope."""
-_DAYS = {
-    "history": ("past.from_on", "CASE WHEN past.status = 'open' THEN past.until_on ELSE past.from_on END"),
-    "visits": ("past.entered_on", "past.left_on"),
+HANDFUL = 20
+"""Most people whose slice is small: 0.2 MB for a rep rather than 2; more people's is written faster in large blocks."""
+_SMALL, _LARGE = "BLOCK_SIZE 16384", "BLOCK_SIZE 262144, ROW_GROUP_SIZE 16384"
+MEMORY = "1GB"
+"""What DuckDB may hold between slices of the same snapshot, period and size."""
+_COLUMNS = "* EXCLUDE (seat)"
+_PASTS = {
+    "history": (
+        "deal_history",
+        "past.from_on",
+        "CASE WHEN past.status = 'open' THEN past.until_on ELSE past.from_on END",
+    ),
+    "visits": ("stage_visits", "past.entered_on", "past.left_on"),
 }
-"""First and last day of a row of deals' pasts; what is decided is of one day."""
+"""Where deals' pasts come from, and the first and last day of a row; what is decided is of one day."""
 
 
 def cut(
@@ -44,87 +54,126 @@ def cut(
     `visits` to stages of the days on which they counted in the scope; and of others what the reader may see:
     `everyone`, `peers`. Where the scope has more than `DETAILED` people, of deals the open ones alone, without
     history. `about` is kept, with `detailed` beside; `named` lets a rep see peers by name.
+
+    Raises
+    ------
+    NotFound
+        The snapshot is not there any more.
     """
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
-    connection = snapshot.known(as_of)
+    people = _people(snapshot, scope, as_of)
+    detailed, large = len(people) <= DETAILED, len(people) > HANDFUL
     try:
-        attach(connection, facts, "facts")
-        # Small blocks: 0.2 MB for a rep rather than 2. Written once, at the end, without a log before.
-        connection.execute(
-            f"ATTACH '{quoted(str(aside))}' AS slice (BLOCK_SIZE 16384); SET checkpoint_threshold = '1b'"
-        )
-        aside.chmod(0o600)
-        detailed = _scope(connection, scope, as_of) <= DETAILED
-        connection.execute("BEGIN")
-        _fill(connection, scope, detailed=detailed)
-        _others(connection, scope, open_peers=named or reader == "manager")
-        body = json.dumps({**about, "detailed": detailed})
-        connection.execute("CREATE TABLE slice.about AS SELECT $body AS body", {"body": body})
-        connection.execute("COMMIT; DETACH slice")
+        opened = _opened(snapshot.resolved(as_of), facts, large=large, process=os.getpid())
+        with opened.cursor() as connection, _written(connection, aside, large=large):
+            _fill(connection, scope, people, detailed=detailed)
+            _others(connection, scope, people, open_peers=named or reader == "manager")
+            body = json.dumps({**about, "detailed": detailed})
+            connection.execute("CREATE TABLE about AS SELECT $body AS body", {"body": body})
         aside.replace(target)
+    except BaseException:
+        _opened.cache_clear()  # what has failed once may not be fit for the next slice
+        raise
     finally:
-        connection.close()
-        aside.unlink(missing_ok=True)
+        for left in (aside, Path(f"{aside}.wal")):
+            left.unlink(missing_ok=True)
     return target
 
 
-def _scope(connection: DuckDBPyConnection, scope: Scope, as_of: date) -> int:
-    """Make `scoped`, people and the days on which they count in the scope; how many people these are."""
-    values: dict[str, Any] = {}
-    if scope.kind == "org":
-        people = "SELECT DISTINCT rep_id FROM known_roster"
-    elif scope.kind == "team":
-        people, values = "SELECT rep_id, from_on, until_on FROM known_roster WHERE team_id = $id", {"id": scope.id}  # fmt: skip
-    else:
-        below = read_people(connection).at(as_of).reports(scope.id, left=True) if scope.kind == "tree" else ()
-        people, values = "SELECT unnest($ids) AS rep_id", {"ids": [scope.id, *below]}
-    days = "" if scope.kind == "team" else f", DATE '{date.min}' AS from_on, DATE 'infinity' AS until_on"
-    connection.execute(f"CREATE TEMP TABLE scoped AS SELECT *{days} FROM ({people})", values)
-    return len(connection.execute("SELECT DISTINCT rep_id FROM scoped").fetchall())
+@lru_cache(maxsize=4)
+def _opened(resolved: Path, facts: Path, *, large: bool, process: int) -> DuckDBPyConnection:  # noqa: ARG001
+    """A connection that stays open for the next slices: what is read is attached as `known` and `facts`.
+
+    A small slice is written by one thread, which is faster than to put together what several have written. `process`:
+    what was opened before a fork is of no use after it.
+    """
+    connection = in_memory(resolved.parent / SPILL)
+    attach(connection, resolved, "known")
+    attach(connection, facts, "facts")
+    connection.execute(f"SET memory_limit = '{MEMORY}'; SET checkpoint_threshold = '1b'")
+    if not large:
+        connection.execute("SET threads = 1")
+    return connection
 
 
-def _fill(connection: DuckDBPyConnection, scope: Scope, *, detailed: bool) -> None:
+@contextmanager
+def _written(connection: DuckDBPyConnection, path: Path, *, large: bool) -> Iterator[None]:
+    """Tables made meanwhile go into a new file: written once, at the end, without a log before."""
+    name = f"slice_{secrets.token_hex(8)}"  # other threads write theirs beside it
+    attach(connection, path, name, read_only=False, layout=_LARGE if large else _SMALL)
+    path.chmod(0o600)
+    connection.execute(f"USE {name}; BEGIN")
+    yield
+    connection.execute(f"COMMIT; USE memory; DETACH {name}")
+
+
+def _people(snapshot: Snapshot, scope: Scope, as_of: date) -> tuple[str, ...]:
+    """Whoever counts in the scope on some day."""
+    if scope.kind == "rep":
+        return (scope.id,)
+    everybody = snapshot.people(as_of)
+    if scope.kind == "tree":
+        return (scope.id, *everybody.at(as_of).reports(scope.id, left=True))
+    return tuple({t.rep_id for t in everybody.tenures if scope.kind == "org" or t.team_id == scope.id})
+
+
+def _fill(connection: DuckDBPyConnection, scope: Scope, people: tuple[str, ...], *, detailed: bool) -> None:
     """The scope's own: page, roster, deals and their past."""
-    run, wanted = connection.execute, {"kind": scope.kind, "id": scope.id}
-    run("CREATE TABLE slice.page AS SELECT body FROM facts.pages WHERE kind = $kind AND id = $id", wanted)
-    whole = scope.kind == "org"
-    mine = "true" if whole else "rep_id IN (SELECT rep_id FROM scoped)"
-    if scope.kind == "team":
-        mine += f" AND team_id = '{quoted(scope.id)}'"
-    run(f"CREATE TABLE slice.roster AS FROM known_roster WHERE {mine}")
-    those = mine if detailed else f"{mine} AND status = 'open'"
-    columns = "*" if whole else _COLUMNS
-    run(f"CREATE TABLE slice.deals AS SELECT {columns} FROM known WHERE {those}")
-    run(f"CREATE TABLE slice.credits AS FROM known_credits WHERE {those}")
-    for table, (first, last) in _DAYS.items():
-        there = f"""SEMI JOIN scoped AS s ON s.rep_id = past.rep_id
+    run, (theirs, lying, columns) = connection.execute, _conditions(connection, scope, people)
+    of_team = f"team_id = '{quoted(scope.id)}'" if scope.kind == "team" else "true"
+    told = f"{lying} AND {theirs} AND {of_team} AND ({detailed} OR status = 'open')"
+    run("CREATE TABLE page AS SELECT body FROM facts.pages WHERE kind = ? AND id = ?", [scope.kind, scope.id])
+    run(f"CREATE TABLE roster AS FROM known.roster WHERE {theirs} AND {of_team}")
+    run(f"CREATE TABLE deals AS SELECT {columns} FROM known.deal_state WHERE {told}")
+    run(f"CREATE TABLE credits AS SELECT {_COLUMNS} FROM known.credits WHERE {told}")
+    for table, (past, first, last) in _PASTS.items():
+        there = f"""SEMI JOIN (FROM known.roster WHERE {of_team}) AS s ON s.rep_id = past.rep_id
             AND {first} < coalesce(s.until_on, 'infinity') AND coalesce({last}, 'infinity') >= s.from_on"""
         run(
-            f"CREATE TABLE slice.{table} AS SELECT {columns if table == 'history' else '*'} "
-            f"FROM known_{table} AS past {'' if whole else there} WHERE {detailed}"
+            f"CREATE TABLE {table} AS SELECT {columns if table == 'history' else _COLUMNS} FROM known.{past} AS past "
+            f"{there if scope.kind == 'team' else ''} WHERE {detailed} AND {lying} AND {theirs}"
         )
 
 
-def _others(connection: DuckDBPyConnection, scope: Scope, *, open_peers: bool) -> None:
+def _conditions(
+    connection: DuckDBPyConnection, scope: Scope, people: tuple[str, ...]
+) -> tuple[str, str, str]:
+    """SQL: a row is theirs; it lies where theirs do, so that other places are skipped; the columns of their deals.
+
+    Who owns a deal by now is left out where that is somebody outside the scope. All is written out: DuckDB looks
+    ahead by literals alone. In seat 0 are those of nobody on the roster.
+    """
+    if scope.kind == "org":
+        return "true", "true", _COLUMNS
+    ids = ", ".join(f"'{quoted(rep_id)}'" for rep_id in people) or "NULL"
+    found = connection.execute(f"SELECT seat::VARCHAR FROM known.seats WHERE rep_id IN ({ids})").fetchall()
+    seats = [seat for (seat,) in found] + ["0"] * (len(found) < len(people))
+    lying = f"seat IN ({', '.join(seats) or 'NULL'})"
+    owner = f"CASE WHEN owner_id IN ({ids}) THEN owner_id END"
+    return f"rep_id IN ({ids})", lying, f"{_COLUMNS} REPLACE ({owner} AS owner_id)"
+
+
+def _others(
+    connection: DuckDBPyConnection, scope: Scope, people: tuple[str, ...], *, open_peers: bool
+) -> None:
     """What the reader may see of everybody else: by name only whom `open_peers` allows."""
     connection.execute(
-        "CREATE TABLE slice.everyone AS SELECT body FROM facts.everyone WHERE open = $open",
-        {"open": open_peers},
+        "CREATE TABLE everyone AS SELECT body FROM facts.everyone WHERE open = $open", {"open": open_peers}
     )
     connection.execute(
         """
-        CREATE TABLE slice.peers AS
+        CREATE TABLE peers AS
         SELECT * FROM facts.peers
         WHERE $open AND (
             (SELECT count(*) FROM facts.peers) <= $most
-            OR rep_id IN (SELECT rep_id FROM scoped)
+            OR rep_id IN (SELECT unnest($people))
             OR team_id = (SELECT team_id FROM facts.scopes WHERE kind = $kind AND id = $id)
         )
         """,
-        {"open": open_peers, "most": NAMED_PEERS, "kind": scope.kind, "id": scope.id},
+        {"open": open_peers, "most": NAMED_PEERS, "people": list(people), "kind": scope.kind, "id": scope.id},
     )
 
 

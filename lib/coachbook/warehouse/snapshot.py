@@ -17,11 +17,14 @@ from coachbook.model.people import People
 from coachbook.model.tables import TABLES
 from coachbook.text import N_
 from coachbook.warehouse.database import attach, in_memory
+from coachbook.warehouse.layout import attach_snapshot
 from coachbook.warehouse.resolve import Terms, resolve
 from coachbook.warehouse.rosters import people_as_known
 from coachbook.warehouse.versions import in_force
 
 SPILL = "spill"
+IN_GROUPS = "ROW_GROUP_SIZE 61440"
+"""Layout of the files: two hundred people's rows are several groups of rows, and read by several threads."""
 SIMULATED = "simulated"
 """The source that the simulator names."""
 _VIEWS = {
@@ -56,11 +59,12 @@ class Snapshot:
         ------
         NotFound
             The file is gone: it was pruned, or deleted by hand.
+        Refused
+            The file is damaged, or another version of coachbook wrote it.
         """
-        if not self.path.is_file():
-            raise NotFound(N_("The snapshot {id} is not there any more. Open the page again."), id=self.id)
+        self._there()
         connection = in_memory(self.path.parent / SPILL)
-        attach(connection, self.path, "snapshot")
+        attach_snapshot(connection, self.path, "snapshot")
         connection.execute("USE snapshot")
         return connection
 
@@ -81,16 +85,32 @@ class Snapshot:
         NotFound
             As `connect`.
         """
-        resolved = None if as_of == self.as_of else self._resolved(as_of)
+        resolved = self.resolved(as_of)
         connection = self.connect()
-        if resolved:
-            attach(connection, resolved, "resolved")
-        catalogue = "resolved" if resolved else "snapshot"
+        catalogue = "snapshot" if resolved == self.path else "resolved"
+        if resolved != self.path:
+            attach(connection, resolved, catalogue)
         for view, resolved_table in _VIEWS.items():
             connection.execute(f"CREATE TEMP VIEW {view} AS FROM {catalogue}.{resolved_table}")
         for name in tables:
             connection.execute(f"CREATE TEMP VIEW known_{name} AS {self._in_force(connection, name, as_of)}")
         return connection
+
+    def resolved(self, as_of: date) -> Path:
+        """The file with what was known at the end of a day: the tables of `resolve.RESOLVED`; made if missing.
+
+        Raises
+        ------
+        NotFound
+            As `connect`.
+        """
+        self._there()
+        if as_of == self.as_of:
+            return self.path
+        target = self.path.parent.parent / "known" / self.id / f"{as_of}.duckdb"
+        if not target.is_file():
+            self._resolve(as_of, target)
+        return target
 
     def people(self, as_of: date) -> People:
         """Everybody as known at the end of the day `as_of`, without resolving the deals of that day.
@@ -111,22 +131,23 @@ class Snapshot:
         """The settings, as JSON, in force at the end of that day; before the first publish, the first."""
         return _settings(self, as_of)
 
+    def _there(self) -> None:
+        if not self.path.is_file():
+            raise NotFound(N_("The snapshot {id} is not there any more. Open the page again."), id=self.id)
+
     def _in_force(self, connection: DuckDBPyConnection, name: str, as_of: date) -> str:
         exports = connection.execute('SELECT count(*) FROM exports WHERE "table" = ?', [name]).fetchall()
         if exports == [(1,)]:  # nothing was ever shown anew: no need to look for later versions
             return f"FROM snapshot.{name}"
         return in_force(TABLES[name], f"snapshot.{name}", f"DATE '{as_of}'", exports="snapshot.exports")
 
-    def _resolved(self, as_of: date) -> Path:
-        target = self.path.parent.parent / "known" / self.id / f"{as_of}.duckdb"
-        if target.is_file():
-            return target
+    def _resolve(self, as_of: date, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f"{target.name}.{secrets.token_hex(4)}")
         terms = Terms.of(as_of, self.settings_at(as_of))
         try:
             with closing(self.connect()) as connection:
-                attach(connection, aside, "resolved", read_only=False)
+                attach(connection, aside, "resolved", read_only=False, layout=IN_GROUPS)
                 aside.chmod(0o600)
                 connection.execute("USE memory")
                 resolve(connection, terms, raw="snapshot", out="resolved")
@@ -134,7 +155,6 @@ class Snapshot:
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
-        return target
 
 
 @cache

@@ -26,7 +26,8 @@ from coachbook.errors import NotFound, Refused, nearest
 from coachbook.text import N_
 from coachbook.warehouse.database import attach, in_memory
 from coachbook.warehouse.draft import Draft, Sums, empty, summed
-from coachbook.warehouse.snapshot import SPILL, Snapshot
+from coachbook.warehouse.layout import attach_snapshot
+from coachbook.warehouse.snapshot import IN_GROUPS, SPILL, Snapshot
 
 KEPT = 10
 """How many snapshots are kept; the current one always is."""
@@ -126,10 +127,10 @@ class Snapshots:
             ) from error  # fmt: skip
 
     def _draft(self, connection: DuckDBPyConnection, aside: Path) -> Draft:
-        attach(connection, aside, "next", read_only=False)
+        attach(connection, aside, "next", read_only=False, layout=IN_GROUPS)
         current = self._named()
         if current:
-            attach(connection, current.path, "current")
+            attach_snapshot(connection, current.path, "current")
         else:
             connection.execute("ATTACH ':memory:' AS current; USE current")
             empty(connection)
