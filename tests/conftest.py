@@ -112,8 +112,21 @@ def run_cli(tmp_path_factory: pytest.TempPathFactory) -> RunCli:
 
 @pytest.fixture(scope="session")
 def october(regional: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The pages of all 20 reps for 2021-10, made once: a `batch.Outcome`. Only for reading."""
+    """The pages of two reps of each team for 2021-10, made once: a `batch.Outcome`. Only for reading."""
     from coachbook import batch
 
     folder = tmp_path_factory.mktemp("october") / "run"
-    return batch.run(regional, batch.Order("retrospective", period="2021-10", out=folder))
+    order = batch.Order("retrospective", reps="1,2,8,9,14,15", period="2021-10", out=folder)
+    return batch.run(regional, order)
+
+
+@pytest.fixture(scope="session")
+def october_firm(firm: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Pages of a rep with a hostile deal and of one with a hostile name, in Chinese: a `batch.Outcome`. Only for reading."""
+    from coachbook import batch
+
+    order = batch.Order(
+        "retrospective", reps="N1,S1", period="2021-10", locale="zh_CN", reader="manager",
+        out=tmp_path_factory.mktemp("october-firm") / "run",
+    )  # fmt: skip
+    return batch.run(firm, order)

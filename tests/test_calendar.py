@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -12,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coachbook.cli import run
 from coachbook.errors import Invalid
 from coachbook.model.calendar import Override, WorkingCalendar, days, read_overrides
 from coachbook.model.periods import FiscalYear, Period, Span
 from coachbook.settings import Calendar, Settings, Workspace
-from coachbook.text import _
+from coachbook.text import Locale, speaking
 from coachbook.warehouse.database import in_memory
 
 CHINA, AMERICA, PLAIN = WorkingCalendar("CN"), WorkingCalendar("US"), WorkingCalendar()
@@ -154,28 +156,68 @@ UNKNOWN_YET = 2061
 
 
 def test_a_year_without_make_up_workdays_warns() -> None:
-    assert CHINA.warnings(2024, 2026) == []
-    [(message, values)] = CHINA.warnings(UNKNOWN_YET, UNKNOWN_YET)
-    said = _(message, **values)
+    assert CHINA.warnings(range(2024, 2027)) == ()
+    [said] = map(str, CHINA.warnings(range(UNKNOWN_YET, UNKNOWN_YET + 1)))
     for part in ("China", str(UNKNOWN_YET), "calendar.csv"):
         assert part in said
 
 
-def test_years_in_a_row_are_one_warning() -> None:
+def test_all_years_are_told_in_one_sentence() -> None:
     own = (Override(date(UNKNOWN_YET + 2, 5, 5), working=True),)
     assert own[0].day.weekday() > 4
-    told = WorkingCalendar("CN", "", own).warnings(UNKNOWN_YET, UNKNOWN_YET + 3)
-    assert [values["years"] for _message, values in told] == ["2061–2062", "2064"]
+    [told] = WorkingCalendar("CN", "", own).warnings(range(UNKNOWN_YET, UNKNOWN_YET + 4))
+    assert "2061–2062, 2064" in str(told)
+    with speaking(Locale.ZH_CN):
+        assert "2061–2062、2064 年" in str(told)
 
 
 @pytest.mark.parametrize("calendar", [AMERICA, PLAIN])
 def test_a_country_without_make_up_workdays_never_warns(calendar: WorkingCalendar) -> None:
-    assert calendar.warnings(1990, UNKNOWN_YET) == []
+    assert calendar.warnings(range(1990, UNKNOWN_YET)) == ()
+
+
+DEALS = f"""
+as_of = {UNKNOWN_YET}-02-15
+[reps]
+file = "reps.csv"
+[reps.columns]
+rep_id = "rep"
+name = "rep"
+role = {{ constant = "rep" }}
+[deals]
+file = "deals.csv"
+[deals.columns]
+deal_id = "id"
+rep_id = "rep"
+status = {{ constant = "open" }}
+created_on = {{ constant = "{UNKNOWN_YET}-01-03" }}
+currency = {{ constant = "USD" }}
+"""
+
+
+@pytest.mark.parametrize(("country", "warned"), [("CN", 1), ("US", 0), ("", 0)])
+def test_importing_and_computing_warn_of_such_a_year(
+    country: str, warned: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"mapping.toml": DEALS, "deals.csv": "id,rep\nD1,R1\n", "reps.csv": "rep\nR1\n"}
+    (tmp_path / "files").mkdir()
+    for name, text in files.items():
+        (tmp_path / "files" / name).write_text(text, encoding="utf-8")
+    there = ["--workspace", str(tmp_path / "workspace")]
+    Workspace.init(tmp_path / "workspace", settings=Settings(calendar=Calendar(country=country)))
+    for command in (["import", str(tmp_path / "files")], ["facts", "--period", f"{UNKNOWN_YET}-01"]):
+        assert run([*command, *there]) == 0
+        said = capsys.readouterr().err
+        assert said.count("calendar.csv") == said.count(f"for {UNKNOWN_YET} yet") == warned
+        assert run([*command, *there, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)["warnings"]
+        assert [str(UNKNOWN_YET) in text for text in told] == [True] * warned
 
 
 def test_a_holiday_of_ones_own_is_no_make_up_workday() -> None:
     own = (Override(date(UNKNOWN_YET, 5, 4), working=False),)
-    assert WorkingCalendar("CN", "", own).years_without_make_up(UNKNOWN_YET, UNKNOWN_YET) == [UNKNOWN_YET]
+    year = range(UNKNOWN_YET, UNKNOWN_YET + 1)
+    assert WorkingCalendar("CN", "", own).years_without_make_up(year) == [UNKNOWN_YET]
 
 
 # The override file

@@ -8,10 +8,11 @@ import pytest
 
 from coachbook import batch, facts, sources
 from coachbook.catalogue import shipped
+from coachbook.export.quality import quality_page
 from coachbook.model.periods import Period
 from coachbook.settings import Workspace
 from tests.oracles.demo import Demo
-from tests.reviews import reviews
+from tests.reviews import retrospective, reviews
 
 SAMPLE = shipped("sample_data") / "demo"
 PERIODS = ("2026-08", "2026-Q3", "2025-12")
@@ -40,6 +41,8 @@ def test_figures_of_everybody_are_those_of_the_files(period: str, company: Works
             name: next(f["value"] for f in review["findings"] if f["metric"] == name) for name in expected
         }
         assert found == pytest.approx(expected), rep
+        if "decided deals" in (told := review["sentences"][0]):
+            assert f" won {expected['deals_won']} of " in told
         seen += expected["deals_won"]
     assert seen > 20
 
@@ -52,6 +55,25 @@ def test_the_company_of_the_third_quarter_is_as_announced(company: Workspace) ->
     assert any("</script>" in name for name in names)
     assert any("\u4e00" <= letter <= "\u9fff" for name in names for letter in name)
     assert sum(f.stat().st_size for f in Path(SAMPLE).iterdir()) < 8_000_000
+
+
+def test_who_decided_too_few_deals_has_no_place_beside_peers(company: Workspace) -> None:
+    page = facts.settle(company, facts.Asked(rep="R016", period="2026-09"))
+    picture = retrospective(company, page, reader="manager").peers()
+    [rows] = picture.spec["datasets"].values()
+    few = [row for row in rows if row["low"] is None]
+    assert 0 < len(few) < len(rows)
+    assert [row["value"] for row in few] == [None] * len(few)
+    assert rows[-len(few) :] == few
+
+
+def test_the_doctor_says_that_the_company_is_made_up(company: Workspace, firm: Workspace) -> None:
+    for workspace, made_up in ((company, True), (firm, False)):
+        report = sources.doctor(workspace)
+        assert report.to_dict()["made_up"] is made_up
+        page = quality_page(report, brand="coachbook")
+        assert ("made-up company" in page) is made_up
+        assert f'<span class="cb-whole">{report.snapshot}</span>' in page
 
 
 def test_a_joiner_a_leaver_and_a_hostile_name_get_their_pages(company: Workspace, tmp_path: Path) -> None:

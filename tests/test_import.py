@@ -228,11 +228,23 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return desk
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+
+
+@settings(max_examples=30, **SLOW)
 @given(raw=files_of_rows())
 def test_any_file_balances_or_is_refused_and_nothing_changes(busy: Desk, raw: bytes) -> None:
+    balances_or_is_refused(busy, raw)
+
+
+@pytest.mark.verify
+@settings(max_examples=300, **SLOW)
+@given(raw=files_of_rows())
+def test_more_files_balance_or_are_refused(busy: Desk, raw: bytes) -> None:
+    balances_or_is_refused(busy, raw)
+
+
+def balances_or_is_refused(busy: Desk, raw: bytes) -> None:
     before, there = busy.current, busy.deals()
     expected = _oracle(raw)
     busy.write(raw)

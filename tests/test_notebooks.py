@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from coachbook import catalogue
+from coachbook import batch, catalogue
 from coachbook.settings import Workspace
 from tests.conftest import DATA, imported
 
@@ -96,30 +96,23 @@ def test_every_notebook_passes_nbval(tmp_path: Path) -> None:
     assert f"{cells} passed" in done.stdout
 
 
-def test_stock_papermill_makes_the_same_page(firm: Workspace, october_firm: Path, tmp_path: Path) -> None:
+def test_stock_papermill_makes_the_same_page(
+    firm: Workspace, october_firm: batch.Outcome, tmp_path: Path
+) -> None:
     """`papermill NB OUT -k python3 -p …` in a workspace: the same cells, MIME types and figures as a batch for the manager."""
     book = catalogue.workbook("retrospective")
     done = _in(
         firm, "papermill", str(book.path), str(tmp_path / "out.ipynb"), "-k", "python3",
         "-p", "rep", "N1", "-p", "period", "2021-10", "-p", "as_of", "2021-11-10",
+        "-p", "locale", "zh_CN",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     by_hand, by_batch = (
         nbformat.read(p, as_version=4)
-        for p in (tmp_path / "out.ipynb", october_firm / "N1" / "retrospective.ipynb")
+        for p in (tmp_path / "out.ipynb", october_firm.folder / "N1" / "retrospective.ipynb")
     )
     assert _outputs(by_hand) == _outputs(by_batch)
     assert _review(by_hand) == _review(by_batch)
-
-
-@pytest.fixture(scope="module")
-def october_firm(firm: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from coachbook import batch
-
-    folder = tmp_path_factory.mktemp("firm") / "run"
-    order = batch.Order("retrospective", reps="N1", period="2021-10", reader="manager", out=folder)
-    assert batch.run(firm, order).count("ok") == 1
-    return folder
 
 
 def _outputs(notebook: Any) -> dict[str, list[list[str]]]:

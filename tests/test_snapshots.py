@@ -7,15 +7,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import psutil  # type: ignore[import-untyped]
 import pytest
 
 from coachbook import sources
-from coachbook.errors import NotFound, Refused
+from coachbook.cli import run
+from coachbook.errors import Invalid, NotFound, Refused
+from coachbook.facts import prepare
 from coachbook.settings import Settings, Workspace
 from coachbook.warehouse import Snapshot, Snapshots, snapshots
 
@@ -116,7 +119,7 @@ def test_a_pinned_snapshot_stays_and_what_was_made_of_others_goes_with_them(work
     assert left == {statement.id}
     assert len(store.all()) == snapshots.KEPT + 1
     with pytest.raises(NotFound, match=statement.id):
-        store.pin("2021-11-10-00000000", "nothing")
+        store.pin(f"{statement.id[:-1]}x", "nothing")
 
 
 def test_several_readers_in_one_process_and_nobody_can_write(workspace: Workspace) -> None:
@@ -150,6 +153,44 @@ def test_a_store_that_cannot_be_written_is_refused(workspace: Workspace) -> None
     workspace.store.write_text("a file, where a folder should be")
     with pytest.raises(Refused, match="Nothing was changed"):
         load(workspace, range(1))
+
+
+# What another version wrote
+
+OLD = """
+CREATE TABLE deals (deal_id VARCHAR); CREATE TABLE reps (rep_id VARCHAR);
+CREATE TABLE publishes (as_of DATE PRIMARY KEY, settings VARCHAR NOT NULL)
+"""
+"""Tables of the first layout, as far as any reader gets."""
+
+
+def _of_an_earlier_layout(path: Path) -> None:
+    with duckdb.connect(path) as connection:
+        connection.execute(OLD)
+        connection.execute("INSERT INTO publishes VALUES ('2021-11-10', ?)", [Settings().reporting])
+
+
+def _damaged(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+
+
+@pytest.mark.parametrize("write", [_of_an_earlier_layout, _damaged])
+@pytest.mark.parametrize("command", ["import", "facts", "doctor", "run"])
+def test_a_snapshot_that_cannot_be_read_is_one_clear_error(
+    command: str, write: Callable[[Path], None], workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = kept(workspace)
+    there.folder.mkdir()
+    write(there.path("2021-11-10-0123abcd"))
+    (there.folder / "current").write_text("2021-11-10-0123abcd")
+    source = files(workspace.folder.parent / "files", range(3))
+    arguments = {"import": [str(source)], "run": ["retrospective"]}.get(command, [])
+    assert run([command, *arguments, "--workspace", str(workspace.folder)]) == 2
+    said = capsys.readouterr().err
+    for part in ("2021-11-10-0123abcd.duckdb", "another version", "import"):
+        assert part in said.splitlines()[-1]
+    shutil.move(there.folder, workspace.folder / "away")
+    assert sources.import_paths(workspace, [source]).snapshot == there.current()
 
 
 # Settings
@@ -187,6 +228,24 @@ def test_republishing_makes_a_snapshot_only_when_a_figure_may_change(workspace: 
     assert Settings.model_validate_json(after.settings_at(after.as_of)).worth_acting.share == 0.2
     assert Settings.model_validate_json(before.settings_at(before.as_of)).worth_acting.share == 0.05
     assert republished(changed) == after
+
+
+def test_figures_of_a_fiscal_year_follow_its_setting_at_once(
+    own: Callable[[Workspace], Workspace], firm: Workspace
+) -> None:
+    before = own(firm)
+    first = kept(before).current()
+    for wrong in ({"period": "FY2021-Q5"}, {"as_of": "2021-02-30"}):
+        (before.folder / "coachbook.toml").write_text('[calendar]\nfiscal_year_starts = "04-01"')
+        with pytest.raises(Invalid):
+            prepare(Workspace(before.folder), **wrong)
+        assert kept(before).current() == first
+    prepared = prepare(Workspace(before.folder), "FY2021-Q4")
+    assert (prepared.period.span.first, prepared.period.span.after) == (date(2021, 1, 1), date(2021, 4, 1))
+    assert prepared.snapshot == kept(before).current().id != first.id
+    with pytest.raises(Invalid, match=r"FY2031.*outside"):
+        prepare(Workspace(before.folder), "FY2031")
+    assert kept(before).current().id == prepared.snapshot
 
 
 # Two at once

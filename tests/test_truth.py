@@ -14,6 +14,7 @@ import pytest
 from coachbook import sources
 from coachbook.settings import Settings, Workspace
 from coachbook.sources import simulate
+from coachbook.sources.intakes import preset_file
 from coachbook.warehouse import Snapshots
 
 DAYS = [date(2026, 9, day) for day in range(1, 31)]
@@ -29,12 +30,16 @@ def company() -> simulate.Company:
 def exports(company: simulate.Company, tmp_path_factory: pytest.TempPathFactory) -> dict[date, Path]:
     """Thirty folders: the plain deal list as it stood each evening."""
     folder = tmp_path_factory.mktemp("exports")
+    generic = preset_file("generic").read_text(encoding="utf-8")
     made = {}
     for day in DAYS:
         made[day] = folder / day.isoformat()
         made[day].mkdir()
         pyarrow.csv.write_csv(simulate.deal_list(company, day), made[day] / "deals.csv")
         pyarrow.csv.write_csv(company.tables["fx_rates"], made[day] / "fx_rates.csv")
+        (made[day] / "mapping.toml").write_text(
+            f'as_of = {day}\nexport = "full"\n{generic}', encoding="utf-8"
+        )
     return made
 
 
@@ -102,16 +107,23 @@ def reconstructed(workspace: Workspace) -> dict[tuple[str, str, date], Any]:
     return found
 
 
-@pytest.mark.parametrize("order", ["in order", "shuffled"])
+SHUFFLED = random.Random(3).sample(DAYS, len(DAYS))
+
+
+@pytest.mark.parametrize(
+    ("days", "at_once"),
+    [
+        pytest.param(DAYS, 1, id="in order"),
+        pytest.param(SHUFFLED, 5, id="shuffled, five at once"),
+        pytest.param(SHUFFLED, 1, id="shuffled", marks=pytest.mark.verify),
+    ],
+)
 def test_thirty_daily_lists_tell_what_happened_on_which_day(
-    order: str, company: simulate.Company, exports: dict[date, Path], tmp_path: Path
+    days: list[date], at_once: int, company: simulate.Company, exports: dict[date, Path], tmp_path: Path
 ) -> None:
-    days = list(DAYS)
-    if order == "shuffled":
-        random.Random(3).shuffle(days)
     workspace = Workspace.init(tmp_path / "workspace", settings=Settings(currency="USD"))
-    for day in days:
-        sources.import_paths(workspace, [exports[day]], preset="generic", as_of=day.isoformat(), full=True)
+    for start in range(0, len(days), at_once):
+        sources.import_paths(workspace, [exports[day] for day in days[start : start + at_once]])
     expected, found = changes(company), reconstructed(workspace)
     assert len(expected) > 150
     assert {field for _deal, field, _day in expected} == set(FIELDS)

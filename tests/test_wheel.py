@@ -24,10 +24,18 @@ SHIPPED = (
     "coachbook/metrics/win_rate_count.sql",
     "coachbook/notebooks/index.toml",
     "coachbook/notebooks/retrospective.ipynb",
+    "coachbook/sample_data/demo/mapping.toml",
     "coachbook/sample_data/regional_sales/mapping.toml",
     "coachbook/sample_data/regional_sales/Opportunities.csv",
     "coachbook/sample_data/regional_sales/LICENSE",
+    "coachbook/sources/presets/fxiaoke/mapping.toml",
+    "coachbook/sources/presets/generic/mapping.toml",
+    "coachbook/sources/presets/hubspot/mapping.toml",
+    "coachbook/sources/presets/salesforce/mapping.toml",
+    "coachbook/sources/presets/xiaoshouyi/mapping.toml",
+    "coachbook/sources/quality/prepare.sql",
     "coachbook/templates/coachbook.css",
+    "coachbook/warehouse/history.sql",
     "coachbook_widgets/__init__.py",
 )
 

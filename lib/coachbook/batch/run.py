@@ -76,7 +76,8 @@ def run(
     plan = settle(workspace, order)
     target = plan.out or free(workspace.folder / "runs" / plan.name, plan.run_id)
     with held(target, plan.run_id) as folder, interruptible() as stop:
-        facts.ensure(workspace, plan.pages[0])
+        with facts.workers() as executor:
+            facts.ensure(workspace, plan.pages[0], executor)
         earlier = folder.rows()
         pages = [p for p in plan.pages if not folder.finished(earlier.get(p.scope.id), plan.files(p))]
         if on_start:

@@ -11,13 +11,16 @@ import pandas as pd
 from coachbook.charts import theme
 from coachbook.charts.picture import Picture
 
+_NAME = 165
+"""Room for a name, in pixels: half of what a phone has."""
+
 
 @dataclass(frozen=True)
 class Bar:
-    """One row: a share in [0, 1] with its interval (None: too few to say)."""
+    """One row: a share in [0, 1] with its interval; all None, and nothing is drawn, where there are too few to say."""
 
     label: str
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     own: bool
@@ -31,7 +34,7 @@ def strip(bars: Sequence[Bar], *, title: str, text: str) -> Picture:
         "row:N",
         title=None,
         sort=alt.SortField("order"),
-        axis=alt.Axis(ticks=False, domain=False, labelPadding=8),
+        axis=alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=_NAME),
     )
     frame["row"] = _distinct([b.label for b in bars])
     x = alt.X(

@@ -24,7 +24,7 @@ CONFIG: dict[str, Any] = {
     "background": None,
     "view": {"stroke": None},
     "axis": {
-        "labelFontSize": SIZE, "titleFontSize": SIZE, "titleFontWeight": "normal", "titleColor": MUTED,
+        "labelFontSize": SIZE, "titleFontSize": SIZE, "titleFontWeight": "normal", "titleColor": MUTED, "titlePadding": 10,
         "labelColor": INK, "gridColor": RULE, "domainColor": RULE, "tickColor": RULE, "labelLimit": 260,
     },
     "legend": {"labelFontSize": SIZE, "titleFontSize": SIZE, "orient": "top", "title": None},

@@ -62,7 +62,8 @@ def amount_trend(points: Sequence[TrendPoint], *, title: str, text: str) -> Pict
     frame = _frame(points)
     frame["last"] = frame["period"] == frame["period"].iloc[-1] if len(frame) else []
     chinese = "datum.value === 0 ? '0' : format(datum.value / 10000, ',.4~r') + '万'"
-    axis = alt.Axis(labelExpr=chinese) if active() is Locale.ZH_CN else alt.Axis(format="~s")
+    english = "replace(format(datum.value, '~s'), 'G', 'B')"
+    axis = alt.Axis(labelExpr=chinese if active() is Locale.ZH_CN else english)
     bars = (
         alt.Chart(frame)
         .mark_bar()

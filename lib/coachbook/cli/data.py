@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from coachbook.settings import Settings, Workspace
 from coachbook.text import N_, _, active, listed, number, shown
 
 if TYPE_CHECKING:
+    from coachbook.model.quality import Sentence
     from coachbook.sources import Accounting
 
 QUARANTINED = 3
@@ -116,6 +118,7 @@ def import_(
         document(accounting.to_dict())
     else:
         _print_account(accounting)
+    _warn(accounting.warnings)
     if accounting.quarantined and not dry_run:
         note(
             _(
@@ -149,14 +152,16 @@ def snapshots(*, workspace: In = None, json: Json = False) -> None:
 )
 def facts(*, period: Period = None, as_of: AsOf = None, workspace: In = None, json: Json = False) -> None:
     """`facts.prepare`."""
-    from coachbook.facts import prepare
+    from coachbook.facts import prepare, workers
 
-    prepared = prepare(here(workspace), period or "", as_of or "")
+    with workers() as executor:
+        prepared = prepare(here(workspace), period or "", as_of or "", executor=executor)
     if json:
         document(
             {
                 "snapshot": prepared.snapshot, "settings": prepared.settings, "period": prepared.period.id,
                 "as_of": prepared.as_of.isoformat(), "reps": prepared.reps, "file": str(prepared.file),
+                "warnings": list(map(str, prepared.warnings)),
             }
         )  # fmt: skip
     else:
@@ -167,6 +172,7 @@ def facts(*, period: Period = None, as_of: AsOf = None, workspace: In = None, js
                 snapshot=prepared.snapshot,
             )
         )  # fmt: skip
+    _warn(prepared.warnings)
 
 
 @app.command(
@@ -184,6 +190,11 @@ def metrics(*, json: Json = False) -> None:
         [_("Metric"), _("Title"), _("Variant"), _("Formula"), _("Counted over"), _("Better")],
         [(e["id"], e["title"], e["variant"], e["formula"], e["basis"], e["good"]) for e in entries],
     )
+
+
+def _warn(warnings: Iterable[Sentence]) -> None:
+    for warning in warnings:
+        note(str(warning))
 
 
 def _print_account(accounting: Accounting) -> None:

@@ -126,7 +126,7 @@ Period = Annotated[
     str | None,
     typer.Option(
         "--period", parser=text("--period", "2021-10"), metavar="PERIOD",
-        help=N_("A month like 2021-10, a quarter like 2021-Q4, a week like 2021-W41 or a year like 2021. Without it: the last complete month."),
+        help=N_("A month like 2021-10, a quarter like 2021-Q4, a week like 2021-W41 or a year like 2021; of a fiscal year FY2021-P07, FY2021-Q4 or FY2021. Without it: the last complete month."),
     ),
 ]  # fmt: skip
 AsOf = Annotated[

@@ -93,3 +93,5 @@ def _print(report: Report) -> None:
             day=report.as_of.isoformat(), snapshot=report.snapshot,
         )
     )  # fmt: skip
+    if report.made_up:
+        tell(_("The data are those of a made-up company."))

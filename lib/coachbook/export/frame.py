@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from coachbook import __version__
 from coachbook.catalogue import shipped
@@ -14,6 +15,7 @@ from coachbook.text import _, active
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """A page without script and without a request."""
+_DAY = re.compile(r"\d{4}-\d\d-\d\d(?:-[0-9a-f]{8})?")
 
 
 def frame() -> dict[str, Any]:
@@ -42,4 +44,10 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["_"] = _
+    environment.filters["unbroken"] = _unbroken
     return environment
+
+
+def _unbroken(text: object) -> Markup:
+    """A text whose days and ids of snapshots do not break at their hyphens."""
+    return Markup(_DAY.sub(r'<span class="cb-whole">\g<0></span>', str(escape(str(text)))))  # noqa: S704

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from datetime import date
 from hashlib import sha256
@@ -104,8 +105,11 @@ def periods(workspace: Workspace) -> list[str]:
     return ids
 
 
-def ensure(workspace: Workspace, page: Page) -> Path:
-    """The facts of the page's period and as-of for everybody; made if missing (seconds)."""
+def ensure(workspace: Workspace, page: Page, executor: Executor | None = None) -> Path:
+    """The facts of the page's period and as-of for everybody; made if missing (seconds).
+
+    `executor` shares the work of a large company: any of `concurrent.futures`, or Dask's.
+    """
     snapshot = _snapshot(workspace, page)
     target = Snapshots(workspace.store).beside("facts", page.snapshot) / f"{_key(page)}.duckdb"
     if not target.exists():
@@ -115,6 +119,7 @@ def ensure(workspace: Workspace, page: Page) -> Path:
             page.period,
             page.as_of,
             target,
+            executor,
         )
     return target
 

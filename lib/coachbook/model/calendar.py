@@ -15,6 +15,7 @@ from itertools import accumulate, groupby
 
 from coachbook.errors import Invalid, nearest
 from coachbook.model.periods import YEARS, FiscalYear, Period, Span
+from coachbook.model.quality import Sentence
 from coachbook.text import N_
 
 KINDS = {"working": True, "holiday": False}
@@ -75,19 +76,24 @@ class WorkingCalendar:
         earlier = sum(sum(self.year(year)) for year in range(day.year, _FIRST_NUMBERED))
         return later - earlier + sum(self.year(day.year)[: _index(day) + 1])
 
-    def years_without_make_up(self, first_year: int, last_year: int) -> list[int]:
+    @property
+    def has_make_up(self) -> bool:
+        """Whether the country moves workdays to weekends in every year."""
+        return self.country in _MAKE_UP_SINCE
+
+    def years_without_make_up(self, years: range) -> list[int]:
         """Years in which the country has make-up workdays, of which neither library nor overrides know any."""
         since = _MAKE_UP_SINCE.get(self.country, YEARS.stop)
-        return [year for year in range(max(first_year, since), last_year + 1) if not self._made_up(year)]
+        return [year for year in years if year >= since and not self._made_up(year)]
 
-    def warnings(self, first_year: int, last_year: int) -> list[tuple[str, dict[str, str]]]:
-        """What a reader must know of figures that count working days of these years: message ids and values."""
-        years = enumerate(self.years_without_make_up(first_year, last_year))
+    def warnings(self, years: range) -> tuple[Sentence, ...]:
+        """What a reader must know of figures that count working days of these years; mostly nothing."""
+        unknown = enumerate(self.years_without_make_up(years))
         runs = [
-            [year for _i, year in run] for _shift, run in groupby(years, lambda found: found[1] - found[0])
+            [year for _i, year in run] for _shift, run in groupby(unknown, lambda found: found[1] - found[0])
         ]
-        spans = ["–".join(map(str, sorted({run[0], run[-1]}))) for run in runs]
-        return [(_NO_MAKE_UP[self.country], {"years": span}) for span in spans]
+        spans = tuple("–".join(map(str, sorted({run[0], run[-1]}))) for run in runs)
+        return (Sentence(_NO_MAKE_UP[self.country], {"years": spans}),) if spans else ()
 
     def year(self, year: int) -> list[bool]:
         """For each day of the year, whether it is worked."""

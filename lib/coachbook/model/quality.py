@@ -66,7 +66,7 @@ LABELS = {
     "rate_on": N_("last rate"), "recorded": N_("history"), "ring": N_("who leads whom"), "same_as": N_("same as"),
     "second": N_("second"), "shares": N_("sum of shares"), "shown_on": N_("as of"), "source": N_("source"),
     "spellings": N_("spellings"), "stage": N_("stage"), "start_on": N_("first day"), "status": N_("status"),
-    "table": N_("table"), "times": N_("rows"), "touched_on": N_("last change or activity"), "visits": N_("visits"),
+    "table": N_("table"), "times": N_("rows"), "touched_on": N_("last change or activity"), "visits": N_("stage entries"),
     "working_days": N_("working days"),
 }  # fmt: skip
 """What the values beside an example are called."""
@@ -210,11 +210,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of one snapshot, as known at the end of a day."""
+    """All checks of one snapshot, as known at the end of a day; `made_up`: some of it comes from the simulator."""
 
     snapshot: str
     as_of: date
     checks: tuple[Check, ...]
+    made_up: bool = False
 
     @property
     def found(self) -> tuple[Check, ...]:
@@ -249,7 +250,7 @@ class Report:
         """As `coachbook doctor --json` prints it."""
         return {
             "schema": SCHEMA, "snapshot": self.snapshot, "as_of": self.as_of.isoformat(),
-            "checks": [check.to_dict() for check in self.checks],
+            "made_up": self.made_up, "checks": [check.to_dict() for check in self.checks],
         }  # fmt: skip
 
 
@@ -275,4 +276,6 @@ def _said(value: Any) -> str:
         return UNKNOWN
     if isinstance(value, float):
         return number(value, 4).rstrip("0").rstrip(".")
+    if isinstance(value, tuple):
+        return listed([_said(item) for item in value])
     return number(value) if isinstance(value, int) else str(value)

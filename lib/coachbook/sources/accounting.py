@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from coachbook.errors import Refused
+from coachbook.model.quality import Sentence
 from coachbook.text import N_
 from coachbook.warehouse import Snapshot
 
@@ -65,7 +66,8 @@ class Accounting:
     """What an import did, or, if it was only tried, would do.
 
     `quarantine` is the file with the rows it could not use, if any; `unread` are files that no table reads.
-    A dry run has no snapshot and no file, but `samples` and the first rows in quarantine, `faults`.
+    `warnings` is what a reader of figures must know. A dry run has neither snapshot nor file nor warnings, but
+    `samples` and the first rows in quarantine, `faults`.
     """
 
     snapshot: Snapshot | None
@@ -74,6 +76,7 @@ class Accounting:
     unread: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
     faults: tuple[Quarantined, ...] = ()
+    warnings: tuple[Sentence, ...] = ()
 
     @property
     def quarantined(self) -> int:
@@ -87,6 +90,7 @@ class Accounting:
             "files": [vars(account) for account in self.files],
             "quarantine": str(self.quarantine) if self.quarantine else None,
             "unread": list(self.unread),
+            "warnings": list(map(str, self.warnings)),
         }
         if self.snapshot:
             return told

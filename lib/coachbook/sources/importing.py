@@ -27,7 +27,7 @@ from coachbook.sources.readers import Parquet, Progress
 from coachbook.sources.readers.rows import unreadable
 from coachbook.sources.values import Clock
 from coachbook.text import N_, _
-from coachbook.warehouse import Draft, Snapshots
+from coachbook.warehouse import Draft, Snapshots, calendar_warnings
 
 _MANY = 10_000
 _FAULTS = 20
@@ -83,7 +83,8 @@ def import_paths(
             accounts, day = load.accounts, load.take()
             with quarantining(workspace.quarantine, day, load.unusable()) as quarantine:
                 snapshot = draft.publish(as_of=day, settings=settings.reporting)
-    return Accounting(snapshot, accounts, quarantine, tuple(plan.unread))
+    warnings = calendar_warnings(snapshot, snapshot.as_of, settings.calendar.working)
+    return Accounting(snapshot, accounts, quarantine, tuple(plan.unread), warnings=warnings)
 
 
 @dataclass

@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 import pyarrow as pa  # type: ignore[import-untyped]
+from babel.core import Locale as BabelLocale
 from babel.numbers import get_currency_precision, get_currency_symbol, list_currencies
 from duckdb import DuckDBPyConnection
+
+from coachbook.text import Locale
 
 CURRENCIES = "currencies"
 CONNECTED = "connected"
@@ -25,9 +28,15 @@ def codes() -> tuple[str, ...]:
 @cache
 def _symbols(code: str) -> tuple[str, ...]:
     """What may stand before or after an amount of a currency."""
-    said = {code, *(get_currency_symbol(code, locale) for locale in ("en", "zh_CN")), *_ALSO.get(code, ())}
+    said = {code, *(get_currency_symbol(code, locale) for locale in _locales()), *_ALSO.get(code, ())}
     short = {symbol[-1] for symbol in said if not symbol[-1].isalnum()}
     return tuple(sorted(said | short))
+
+
+@cache
+def _locales() -> list[BabelLocale]:
+    """Read once: Babel looks at every locale there is whenever it is given a name."""
+    return [BabelLocale.parse(locale) for locale in Locale]
 
 
 def tabulate(connection: DuckDBPyConnection) -> None:

@@ -68,7 +68,8 @@ def open(  # noqa: A001 - `cb.open()` reads as what it is
         The source's id, or a rep's name where it is unique. Whole numbers are taken as their digits:
         `papermill -p rep 15` passes one.
     period
-        `2021-10`, `2021-Q4`, `2021-W41` or `2021`; empty: the last complete month.
+        `2021-10`, `2021-Q4`, `2021-W41` or `2021`; of a fiscal year `FY2021-P07`, `FY2021-Q4` or `FY2021`;
+        empty: the last complete month.
     as_of
         A day like `2021-11-10`: nothing known later is used; empty: the newest data.
     locale

@@ -122,22 +122,25 @@ class Retrospective:
 
     def _what_happened(self) -> str:
         rate, won = self.finding("win_rate_count"), self.finding("won_amount")
+        wins = self.finding("deals_won").n
         if rate.value is None:
             return _(
                 "{name} has no decided deal in {period}: there is no rate to speak of.",
                 name=self.name,
                 period=self.period.label,
             )
-        return _(
+        said = _(
             "{name} won {wins} of {decided} decided deals in {period}, {amount} in all: a win rate of {rate}, and by chance alone anything from {interval} would not surprise.",
-            name=self.name, period=self.period.label, wins=won.n, decided=rate.n,
+            name=self.name, period=self.period.label, wins=wins, decided=rate.n,
             amount=wording.figure(won.value, won.unit), rate=percent(rate.value),
             interval=wording.spread(rate.interval, rate.unit),
         ) if rate.interval else _(
             "{name} won {wins} of {decided} decided deals in {period}, {amount} in all: not enough for a rate (n = {decided}, needs {needs}).",
-            name=self.name, period=self.period.label, wins=won.n, decided=rate.n,
+            name=self.name, period=self.period.label, wins=wins, decided=rate.n,
             amount=wording.figure(won.value, won.unit), needs=rate.reason_values["needs"],
         )  # fmt: skip
+        shared = _("Of shared deals, the amount counts the parts credited to {name}.", name=self.name)
+        return told([said, shared]) if self._shares_deals else said
 
     def _whose_matter(self) -> str:
         """Coach the rep, fix the process, or wait."""
@@ -460,6 +463,7 @@ class Retrospective:
     def peers(self) -> Picture | Prose:
         """The win rate beside others, each with its interval: by name where the reader may, else in bands."""
         bars = self._people() if self.slice.peers else self._bands()
+        bars.sort(key=lambda bar: bar.value is None)
         if len(bars) < 2:
             return Prose((_("There is nobody to compare with, or too little to compare."),))
         text = _("Win rates side by side: {bars}.", bars="; ".join(f"{b.label} {b.tip}" for b in bars))
@@ -494,7 +498,7 @@ class Retrospective:
         if rate.value is not None:
             low, high = (rate.interval.low, rate.interval.high) if rate.interval else (None, None)
             bars.append(_bar(self.name, rate.value, low, high, rate.n, own=True))
-        return sorted(bars, key=lambda b: -b.value)
+        return sorted(bars, key=lambda b: -(b.value or 0))
 
     # The rows behind a figure
 
@@ -506,8 +510,11 @@ class Retrospective:
         nothing = ((_("no such deal"), *[UNKNOWN] * 6),)
         caption = _("Deals behind “{title}”: {n}", title=title, n=number(len(deals)))
         notes = [_("The largest {most} are listed.", most=MOST_ROWS)] if len(deals) > MOST_ROWS else []
-        if MAIN[metric].credited and deals != self._decided("won"):
-            notes.append(_("Of a shared deal, the amount is the part credited to {name}.", name=self.name))
+        if self._shares_deals and "won" in MAIN[metric].counts:
+            part = _("Of a shared deal, the amount is the part credited to {name}.", name=self.name)
+            notes.append(
+                part if MAIN[metric].credited else _("Amounts are those of whole deals, shared or not.")
+            )
         note = " ".join(notes)
         return Sheet(f"behind-{metric}", columns, rows or nothing, caption, note, right=(4, 5, 6))
 
@@ -520,6 +527,11 @@ class Retrospective:
         known = {deal.deal_id: deal for deal in self.slice.deals}
         parts = [_part(known.get(id), id, credit) for id, credit in self._credited().items()]  # noqa: A001
         return sorted(parts, key=_largest_first)
+
+    @property
+    def _shares_deals(self) -> bool:
+        """Whether what is credited is not what was won: somebody has a part in a deal of somebody else."""
+        return self._behind(MAIN["won_amount"]) != self._decided("won")
 
     def _credited(self) -> dict[str, int]:
         """What of each deal won in the period is credited to the scope."""
@@ -557,7 +569,7 @@ class Retrospective:
             _("The data are as of {as_of}; nothing known later is used.", as_of=day(parse_day(self.slice.about["as_of"]))),
             _("Win rates count deals by the day they were closed. {open} deals are still open, and slow losses come last: recent periods can look better than they will."
               , open=number(still_open)),
-            _("There is no event history: amounts and owners are those last seen, and the open pipeline is known for the as-of day only."),
+            _("Amounts are those last known by that day, and a decided deal counts for whoever owned it when it was closed, as far as the data show. The open pipeline is that of the as-of day and is compared with no earlier one."),
             _("{looks} comparisons were tested and the false discovery rate is held at 5% over all of them; where nothing is called out, the data cannot tell.", looks=self.looked_at),
             _("Peers are all other reps on the roster in the period, whatever their territory or products: a difference goes with the person's portfolio as much as with the person."),
             _("The same period a year ago is taken as it is, without adjusting for working days."),
@@ -636,18 +648,14 @@ def _largest_first(deal: Deal) -> tuple[int, str]:
 
 
 def _bar(label: str, value: float, low: float | None, high: float | None, n: int, *, own: bool) -> Bar:
-    known = low is not None
-    tip = (
-        _(
-            "{value} ({low} to {high}, n = {n})",
-            value=percent(value),
-            low=percent(low),
-            high=percent(high),
-            n=n,
-        )
-        if known
-        else _("{value} (n = {n})", value=percent(value), n=n)
-    )
+    """A row of the strip; a figure without an interval has no place on it."""
+    if low is None:
+        few = _(NOT_ENOUGH, n=n, needs=MAIN["win_rate_count"].smallest_n)
+        return Bar(_("{value} (n = {n})", value=label, n=n), None, None, None, own, few)
+    tip = _(
+        "{value} ({low} to {high}, n = {n})",
+        value=percent(value), low=percent(low), high=percent(high), n=n,
+    )  # fmt: skip
     return Bar(label, value, low, high, own, tip)
 
 

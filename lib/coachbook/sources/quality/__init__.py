@@ -15,7 +15,7 @@ from coachbook.model.tables import DEAL_EVENTS, TABLES
 from coachbook.settings import Settings, Workspace
 from coachbook.sources.quality import company, coverage, dates, deals, duplicates, history, references
 from coachbook.sources.quality.question import Question, Told
-from coachbook.warehouse import Snapshots
+from coachbook.warehouse import Snapshots, years_counted
 from coachbook.warehouse.rosters import read_people
 
 __all__ = ["QUESTIONS", "doctor"]
@@ -48,7 +48,8 @@ def doctor(workspace: Workspace, as_of: str = "") -> Report:
     settings = Settings.model_validate_json(snapshot.settings_at(day))
     with closing(snapshot.known(day, TABLES.keys() - {DEAL_EVENTS.name})) as connection:
         _prepare(connection, day, settings)
-        return Report(snapshot.id, day, tuple(_asked(connection, question) for question in QUESTIONS))
+        checks = tuple(_asked(connection, question) for question in QUESTIONS)
+    return Report(snapshot.id, day, checks, snapshot.made_up)
 
 
 def _prepare(connection: DuckDBPyConnection, day: date, settings: Settings) -> None:
@@ -72,11 +73,11 @@ def _prepare(connection: DuckDBPyConnection, day: date, settings: Settings) -> N
 
 def _years(connection: DuckDBPyConnection, day: date, settings: Settings) -> list[tuple[int, bool]]:
     """The years of the deals, and whether the country's make-up workdays of each are known."""
-    (first,) = _row(connection, "SELECT min(year(created_on)) FROM known")
-    if first is None or not settings.calendar.country:
+    if not settings.calendar.country:
         return []
-    unknown = settings.calendar.working.years_without_make_up(first, day.year)
-    return [(year, year not in unknown) for year in range(first, day.year + 1)]
+    years = years_counted(connection, day)
+    unknown = settings.calendar.working.years_without_make_up(years)
+    return [(year, year not in unknown) for year in years]
 
 
 def _fill(connection: DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:
