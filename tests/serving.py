@@ -29,12 +29,12 @@ serve(Workspace(Path(sys.argv[1])), port=0, browser=False, on_ready=lambda url: 
 
 
 class Server:
-    """`coachbook serve` on a free port; `link` is the address that it prints."""
+    """`coachbook serve` on a free port; `link` is the address that it prints. `first` runs before it serves."""
 
-    def __init__(self, workspace: Workspace, **environment: str) -> None:
+    def __init__(self, workspace: Workspace, *, first: str = "", **environment: str) -> None:
         self.workspace = workspace
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(workspace.folder)],
+            [sys.executable, "-c", first + SERVE, str(workspace.folder)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

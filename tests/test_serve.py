@@ -267,3 +267,22 @@ def test_a_port_in_use_is_refused_with_a_free_one(
     assert port in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "--port" in refused.stderr.replace(f"--port {port}", "")
+
+
+def test_figures_that_take_long_are_waited_for_on_a_page_that_says_so(workspace: Workspace) -> None:
+    hurried = "from coachbook.serve import pages; pages.PATIENCE_SECONDS = 0"
+    server = Server(workspace, first=hurried)
+    try:
+        asked = f"{server.base}/w/retrospective?rep=N1&period=2021-10&as_of=2021-11-03"
+        visitors = [server.session(), server.session()]
+        for visitor in visitors:
+            answer = visitor.get(asked)
+            assert (answer.status_code, answer.headers["Refresh"]) == (202, "2")
+            assert "October 2021 as of November 3, 2021" in answer.text
+        assert visitors[0].get(asked + "&locale=zh_CN").text.count("2021年11月3日")
+        assert not server.kernels()
+        eventually(lambda: visitors[0].get(asked).status_code == 200)
+        assert "made for N1" in visitors[1].get(asked).text
+        assert visitors[0].get(asked.replace("rep=N1", "rep=nobody")).status_code == 404
+    finally:
+        server.stop()

@@ -1,7 +1,7 @@
 """Metric results for everybody at once, kept beside the snapshot, and from a request to a slice."""
 
 from coachbook.facts.local import workers
-from coachbook.facts.pages import Asked, Page, cut, ensure, periods, roster, settle, settle_all
+from coachbook.facts.pages import Asked, Page, cut, ensure, periods, place, roster, settle, settle_all
 from coachbook.facts.prepared import Prepared, prepare
 from coachbook.facts.roster import Member
 
@@ -13,6 +13,7 @@ __all__ = [
     "cut",
     "ensure",
     "periods",
+    "place",
     "prepare",
     "roster",
     "settle",

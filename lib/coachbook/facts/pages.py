@@ -105,13 +105,18 @@ def periods(workspace: Workspace) -> list[str]:
     return ids
 
 
+def place(workspace: Workspace, page: Page) -> Path:
+    """The file of the facts that the page reads, whether it is there or not."""
+    return Snapshots(workspace.store).beside("facts", page.snapshot) / f"{_key(page)}.duckdb"
+
+
 def ensure(workspace: Workspace, page: Page, executor: Executor | None = None) -> Path:
     """The facts of the page's period and as-of for everybody; made if missing (seconds).
 
     `executor` shares the work of a large company: any of `concurrent.futures`, or Dask's.
     """
     snapshot = _snapshot(workspace, page)
-    target = Snapshots(workspace.store).beside("facts", page.snapshot) / f"{_key(page)}.duckdb"
+    target = place(workspace, page)
     if not target.exists():
         build(
             snapshot,

@@ -22,6 +22,7 @@ from voila.app import Voila
 from coachbook.catalogue import shipped
 from coachbook.errors import Refused
 from coachbook.serve import assets, pages
+from coachbook.serve.figures import Figures
 from coachbook.serve.identity import OWNER, Identity
 from coachbook.serve.kernels import Leave, OwnedKernels, OwnersOnly
 from coachbook.serve.notebooks import for_browser
@@ -131,6 +132,7 @@ class App(Voila):  # type: ignore[misc]
         self.authorizer_class = OwnersOnly
         self.tornado_settings = {
             "workspace": workspace,
+            "figures": Figures(workspace),
             "allow_remote_access": False,
             "default_handler_class": pages.Nowhere,
         }

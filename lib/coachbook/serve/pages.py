@@ -31,6 +31,9 @@ LOG = "serve.log"
 """In the workspace's store: what no visitor needs to read."""
 PAGE_SECONDS = 300
 """A page that takes longer breaks off, and says so."""
+PATIENCE_SECONDS = 10.0
+"""Where figures for everybody take longer, the visitor is told, and the page opens by itself."""
+AGAIN_SECONDS = 2
 
 _STATUS = {NotFound: 404, Invalid: 400, Refused: 409, AccessDenied: 403}
 _HEADERS = {"Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
@@ -259,7 +262,13 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
 
     async def get(self, name: str) -> None:
         """Settle what is asked for, then let Voilà make the page."""
-        await asyncio.to_thread(self._settle, name, self.query("rep", "team", "period", "as_of"))
+        book = catalogue.workbook(name, self.workspace.notebooks)
+        asked = facts.Asked(book.name, **self.query("rep", "team", "period", "as_of"))
+        page = await asyncio.to_thread(facts.settle, self.workspace, asked)
+        if not await self.settings["figures"].ready(page, PATIENCE_SECONDS):
+            self._wait(page)
+            return
+        await asyncio.to_thread(self._prepare, book, page, asked.as_of)
         self.xsrf_token  # noqa: B018 - sets the cookie that the page needs when it is left
         visiting.set(self.visit)
         complete = False
@@ -281,9 +290,19 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
         if self.limit:
             self.limit.reschedule(asyncio.get_running_loop().time())
 
-    def _settle(self, name: str, asked: Query) -> None:
-        book = catalogue.workbook(name, self.workspace.notebooks)
-        page = facts.settle(self.workspace, facts.Asked(book.name, **asked))
+    def _wait(self, page: facts.Page) -> None:
+        """A page that asks again by itself."""
+        self.set_status(202)
+        self.set_header("Refresh", str(AGAIN_SECONDS))
+        self.message(
+            _("The figures are being computed"),
+            _(
+                "Nobody has asked for {period} as of {as_of} before, so the figures of everybody are computed now. This page opens by itself.",
+                period=page.period.label, as_of=day(page.as_of),
+            ),
+        )  # fmt: skip
+
+    def _prepare(self, book: catalogue.Workbook, page: facts.Page, as_of: str) -> None:
         grant = access.Grant(
             user=self.current_user.username,
             reader="manager",
@@ -304,7 +323,7 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
             "locale": grant.locale,
         }
         self.parameters = {name: value for name, value in everything.items() if name in known}
-        self.made = self._around(book, page, asked["as_of"])
+        self.made = self._around(book, page, as_of)
 
     def _around(self, book: catalogue.Workbook, page: facts.Page, as_of: str) -> dict[str, Any]:
         """What the template shows around the notebook."""
