@@ -83,14 +83,15 @@ def bands(shown: pd.DataFrame, who: pd.DataFrame) -> list[list[dict[str, Any]]]:
         others = len(shown) - (out is not None)
         count = min(BANDS, others // K_ANONYMOUS)
         for band in np.array_split(np.arange(others), count) if count > 0 else []:
-            x, n = (_sums_without(values, out, band[0], band[-1] + 1) for values in sums.values())
-            value = np.broadcast_to(x / n, len(entities))
-            low, high = wilson(value, np.broadcast_to(n, len(entities)), LEVEL)
+            summed = (_sums_without(values, out, band[0], band[-1] + 1) for values in sums.values())
+            x, n = (np.broadcast_to(values, len(entities)) for values in summed)
+            value = x / n
+            low, high = wilson(value, n, LEVEL)
             for i, e in enumerate(entities):
                 found[e].append(
                     {
                         "value": float(value[i]), "low": float(low[i]), "high": float(high[i]),
-                        "n": round(float(np.broadcast_to(n, len(entities))[i])), "people": len(band),
+                        "n": round(n[i]), "people": len(band),
                     }
                 )  # fmt: skip
     return found

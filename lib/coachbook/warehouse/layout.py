@@ -13,6 +13,8 @@ from coachbook.warehouse.database import attach
 
 LAYOUT = "4"
 """Version of what a snapshot holds beyond its rows; part of its content."""
+IN_GROUPS = "ROW_GROUP_SIZE 61440"
+"""Options of a new file: two hundred people's rows are several groups of rows, and read by several threads."""
 _STAMPED = "publishes"
 _readable: set[Path] = set()
 

@@ -17,14 +17,12 @@ from coachbook.model.people import People
 from coachbook.model.tables import TABLES
 from coachbook.text import N_
 from coachbook.warehouse.database import attach, in_memory
-from coachbook.warehouse.layout import attach_snapshot
+from coachbook.warehouse.layout import IN_GROUPS, attach_snapshot
 from coachbook.warehouse.resolve import Terms, resolve
 from coachbook.warehouse.rosters import people_as_known
 from coachbook.warehouse.versions import in_force
 
 SPILL = "spill"
-IN_GROUPS = "ROW_GROUP_SIZE 61440"
-"""Layout of the files: two hundred people's rows are several groups of rows, and read by several threads."""
 SIMULATED = "simulated"
 """The source that the simulator names."""
 _VIEWS = {

@@ -26,8 +26,8 @@ from coachbook.errors import NotFound, Refused, nearest
 from coachbook.text import N_
 from coachbook.warehouse.database import attach, in_memory
 from coachbook.warehouse.draft import Draft, Sums, empty, summed
-from coachbook.warehouse.layout import attach_snapshot
-from coachbook.warehouse.snapshot import IN_GROUPS, SPILL, Snapshot
+from coachbook.warehouse.layout import IN_GROUPS, attach_snapshot
+from coachbook.warehouse.snapshot import SPILL, Snapshot
 
 KEPT = 10
 """How many snapshots are kept; the current one always is."""
