@@ -69,13 +69,12 @@ class Server:
         return session
 
     def kernels(self) -> dict[str, psutil.Process]:
-        """Running kernels by id."""
+        """Running kernels, forked each, by what `short` makes of their ids."""
         found = {}
-        for child in psutil.Process(self.process.pid).children():
+        for child in psutil.Process(self.process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                held = re.search(r"kernel-([\w-]{36})\.json", " ".join(child.cmdline()))
-                if held:
-                    found[held[1]] = child
+                if child.name().startswith("kernel-") and child.status() != psutil.STATUS_ZOMBIE:
+                    found[child.name().removeprefix("kernel-")] = child
         return found
 
     def socket_status(self, kernel_id: str, cookies: dict[str, str]) -> int:
@@ -96,6 +95,11 @@ def kernel_of(page: str) -> str:
     found = re.search(r'"kernelId": "([\w-]+)"', page)
     assert found, page[:2000]
     return found[1]
+
+
+def short(kernel_id: str) -> str:
+    """As much of a kernel's id as the name of its process has room for."""
+    return kernel_id[:8]
 
 
 def eventually(holds: Callable[[], object], seconds: float = 10) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from coachbook.errors import NotFound, Refused, nearest
 from coachbook.text import N_, Locale, _, speaking
 
-KERNEL = "python3"
+KERNEL = "coachbook"
 """Kernel spec that our runners choose."""
 
 

@@ -2,6 +2,6 @@
 
 from coachbook.batch.folder import Row
 from coachbook.batch.order import FORMATS, Order
-from coachbook.batch.run import Outcome, run
+from coachbook.batch.run import Failure, Outcome, run
 
-__all__ = ["FORMATS", "Order", "Outcome", "Row", "run"]
+__all__ = ["FORMATS", "Failure", "Order", "Outcome", "Row", "run"]

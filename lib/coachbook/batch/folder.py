@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -76,8 +77,12 @@ def _lasting(metadata: dict[str, Any]) -> dict[str, Any]:
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 class Folder:
@@ -87,9 +92,13 @@ class Folder:
         self.path = path
 
     def append(self, row: Row) -> None:
-        """Add one row to the manifest; it is on disk when this returns."""
-        with (self.path / MANIFEST).open("ab") as manifest:
-            manifest.write(json.dumps(row.to_dict(), ensure_ascii=False).encode() + b"\n")
+        """Add one row to the manifest; it is on disk when this returns. What a crash left of another ends before it."""
+        line = json.dumps(row.to_dict(), ensure_ascii=False).encode() + b"\n"
+        with (self.path / MANIFEST).open("a+b") as manifest:
+            fcntl.flock(manifest, fcntl.LOCK_EX)  # other parts of the run write here, too
+            end = manifest.seek(0, os.SEEK_END)
+            manifest.seek(max(0, end - 1))
+            manifest.write(line if manifest.read(1) in (b"", b"\n") else b"\n" + line)
 
     def rows(self) -> dict[str, Row]:
         """The last row of each page; a line torn by a crash is passed over."""
@@ -128,8 +137,8 @@ def _rows(manifest: Path) -> Iterator[Row]:
 
 
 @contextmanager
-def held(path: Path, run_id: str) -> Iterator[Folder]:
-    """Make or re-open a run folder and hold it against a second batch.
+def held(path: Path, run_id: str, part: str = "") -> Iterator[Folder]:
+    """Make or re-open a run folder and hold it against a second batch; parts of one run may hold it together.
 
     Raises
     ------
@@ -140,14 +149,15 @@ def held(path: Path, run_id: str) -> Iterator[Folder]:
     try:
         _make(path, made)
         _expect_run(path)
-        lock = (path / RUN).open("a+", encoding="utf-8")
+        run = (path / RUN).open("a+", encoding="utf-8")
     except (OSError, ValueError) as error:
         _unmake(made)
         raise _not_writable(path, error) from None
-    with lock:
-        _hold(lock, path)
-        _same_run(lock, path, run_id)
-        _mend(path)
+    with run, _part(path, part):
+        _hold(run, path, fcntl.LOCK_SH if part else fcntl.LOCK_EX)
+        _same_run(run, path, run_id)
+        if not part:
+            _mend(path)
         try:
             yield Folder(path)
         finally:
@@ -156,15 +166,33 @@ def held(path: Path, run_id: str) -> Iterator[Folder]:
                 _unmake(made)
 
 
+@contextmanager
+def _part(path: Path, part: str) -> Iterator[None]:
+    """Hold one part of a run against a second batch of the same part."""
+    if not part:
+        yield
+        return
+    file = path / f".{part}.lock"
+    with file.open("a", encoding="utf-8") as lock:
+        _hold(lock, path, fcntl.LOCK_EX)
+        yield
+    file.unlink(missing_ok=True)
+
+
 def free(path: Path, run_id: str) -> Path:
     """The folder itself, or one beside it where it holds something else than this run."""
     run = path / RUN
-    taken = run.read_text(encoding="utf-8") != _stamp(run_id) if run.is_file() else _occupied(path)
+    taken = not _is_of(run.read_text(encoding="utf-8"), run_id) if run.is_file() else _occupied(path)
     return path.with_name(f"{path.name}-{run_id[:8]}") if taken else path
 
 
 def _stamp(run_id: str) -> str:
     return json.dumps({"run": run_id}) + "\n"
+
+
+def _is_of(found: str, run_id: str) -> bool:
+    """Whether all stamps are of that run; two parts that begin at the same moment each set one."""
+    return set(found.splitlines(keepends=True)) == {_stamp(run_id)}
 
 
 def _occupied(path: Path) -> bool:
@@ -193,9 +221,9 @@ def _expect_run(path: Path) -> None:
         )  # fmt: skip
 
 
-def _hold(lock: TextIO, path: Path) -> None:
+def _hold(lock: TextIO, path: Path, how: int) -> None:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Refused(
             N_("Another batch is writing to {folder}. Wait until it is done, or name another folder, for instance {example}."),
@@ -203,13 +231,13 @@ def _hold(lock: TextIO, path: Path) -> None:
         ) from None  # fmt: skip
 
 
-def _same_run(lock: TextIO, path: Path, run_id: str) -> None:
-    lock.seek(0)
-    found = lock.read()
-    if not found:
-        lock.write(_stamp(run_id))
-        lock.flush()
-    elif found != _stamp(run_id):
+def _same_run(run: TextIO, path: Path, run_id: str) -> None:
+    run.seek(0)
+    if not run.read():
+        run.write(_stamp(run_id))
+        run.flush()
+    run.seek(0)
+    if not _is_of(run.read(), run_id):
         raise Refused(
             N_("{folder} holds a run of other data, settings or parameters, which stays as it is. Name another folder, for instance {example}."),
             folder=path, example=f"{path.name}-new",
@@ -225,10 +253,6 @@ def _not_writable(path: Path, error: Exception) -> Refused:
 
 
 def _mend(path: Path) -> None:
-    """Clear away what a crash left half written: files aside, and the end of a torn row."""
+    """Clear away what a crash left half written."""
     for aside in path.rglob(".*.part"):
         aside.unlink()
-    manifest = path / MANIFEST
-    if manifest.exists() and manifest.read_bytes()[-1:] not in (b"", b"\n"):
-        with manifest.open("ab") as rows:
-            rows.write(b"\n")

@@ -7,19 +7,50 @@ import json
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from coachbook import __version__, catalogue, facts
 from coachbook.access import Reader
-from coachbook.batch.folder import file_name
+from coachbook.batch.folder import Row, file_name
 from coachbook.errors import Invalid, Refused
 from coachbook.export.about import About
+from coachbook.export.index import Told
 from coachbook.settings import Workspace, locale_named
 from coachbook.text import N_, Locale, speaking
 
 FORMATS = ("ipynb", "html")
 """What a page can be written as."""
 _READERS: tuple[Reader, ...] = ("rep", "manager")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `number` of `count`, counted from 1; no page is in two of them, and each is in one."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`2/3` is the second of three.
+
+        Raises
+        ------
+        Invalid
+            Says how it is written.
+        """
+        number, slash, count = text.partition("/")
+        plain = slash and all(part.isascii() and part.isdigit() and len(part) < 6 for part in (number, count))
+        if not plain or not 1 <= int(number) <= int(count):
+            raise Invalid(
+                N_("{value} is not a part of a run. The second of three parts is written {example}."),
+                value=f"“{text}”", example="2/3",
+            )  # fmt: skip
+        return cls(int(number), int(count))
+
+    def of(self, pages: tuple[facts.Page, ...]) -> tuple[facts.Page, ...]:
+        """Its pages: every `count`-th, so that no part has all of a large team."""
+        return pages[self.number - 1 :: self.count]
 
 
 @dataclass(frozen=True)
@@ -30,6 +61,9 @@ class Order:
     `reader`: whom the pages are for, `rep` or `manager`; by default the rep, for a team's page the manager.
     `formats`: the executed notebook is the record and always kept; `html` adds a page without script.
     `resume`: says aloud what holds anyhow, that finished work of the same run in `out` is kept.
+    `cluster`: the address of a Dask scheduler whose workers make the pages, instead of `workers` here.
+    `shard`: one part of the pages only, `2/3` is the second of three; all shards of a run can share `out`.
+    `timeout_seconds`: a page that takes longer is interrupted, then its kernel is killed.
     """
 
     workbook: str
@@ -43,6 +77,9 @@ class Order:
     out: Path | None = None
     formats: tuple[str, ...] = FORMATS
     resume: bool = False
+    cluster: str = ""
+    shard: str = ""
+    timeout_seconds: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +97,26 @@ class Plan:
     workers: int
     out: Path | None
     run_id: str
+    cluster: str
+    shard: Shard | None
+    timeout_seconds: float
+
+    @property
+    def mine(self) -> tuple[facts.Page, ...]:
+        """The pages of this part of the run; all where it is not in parts."""
+        return self.shard.of(self.pages) if self.shard else self.pages
+
+    @property
+    def part(self) -> str:
+        """What this part of the run is called; "" where it is not in parts."""
+        return f"part-{self.shard.number}-of-{self.shard.count}" if self.shard else ""
+
+    def task(self, page: facts.Page, folder: Path) -> Task:
+        """What a worker needs to know of one page."""
+        return Task(
+            self.workspace.folder, page, self.about(page), self.notebook, self.parameters(page),
+            folder / file_name(page.scope), self.reader, self.formats, self.locale, self.timeout_seconds,
+        )  # fmt: skip
 
     def about(self, page: facts.Page) -> About:
         """What stands around one page."""
@@ -93,17 +150,30 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker needs for one page; it reaches no workspace and holds no key."""
+    """One page to make, as a worker anywhere gets it."""
 
+    workspace: Path
+    page: facts.Page
     about: About
     notebook: str
     parameters: dict[str, str]
-    token: str
     folder: Path
-    workbook: str
+    reader: Reader
     formats: tuple[str, ...]
     locale: Locale
-    directory: Path
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of one page: its row, what the index tells of it, and whether to try it again.
+
+    `again`: the cause lies in a process that died, not in the page.
+    """
+
+    row: Row
+    told: Told | None = None
+    again: bool = False
 
 
 def settle(workspace: Workspace, order: Order) -> Plan:
@@ -120,11 +190,14 @@ def settle(workspace: Workspace, order: Order) -> Plan:
     formats = _formats(order.formats)
     if order.workers < 1:
         raise Invalid(N_("{value} workers cannot run anything. Give at least {least}."), value=order.workers, least=1)  # fmt: skip
+    shard = Shard.parse(order.shard) if order.shard else None
     pages = _pages(workspace, order)
     source = _source(workbook, {pages[0].scope.kind, "period", "as_of", "locale"})
+    run_id = _run_id(pages[0], source, reader, locale, formats)
+    notebook = json.dumps(catalogue.translated(source, locale), ensure_ascii=False)
     return Plan(
-        workspace, workbook, pages, json.dumps(catalogue.translated(source, locale), ensure_ascii=False), reader, locale, formats, order.workers,
-        order.out, _run_id(pages[0], source, reader, locale, formats),
+        workspace, workbook, pages, notebook, reader, locale, formats, order.workers, order.out, run_id,
+        order.cluster, shard, order.timeout_seconds,
     )  # fmt: skip
 
 

@@ -1,95 +1,106 @@
-"""Long-lived worker processes, renewed when one dies, ended when the batch is stopped."""
+"""Workers of this machine: long-lived processes, renewed when one dies, ended when the batch is stopped."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from threading import Event, current_thread, main_thread
-from types import FrameType
-from typing import Any, TypeVar
+from multiprocessing.context import BaseContext
 
-T = TypeVar("T")
-R = TypeVar("R")
-_STOPS = (signal.SIGINT, signal.SIGTERM)
+from coachbook import catalogue, facts, kernels
+from coachbook.batch.environment import environment
+from coachbook.batch.order import Made, Task
+from coachbook.batch.workers import Lost, Workers, make
+
+_THREADS = "OPENBLAS_NUM_THREADS"
 
 
-class Workers:
-    """Any executor that runs one kind of task, and can be had anew once it is broken."""
+class _Pool:
+    """`count` processes; anew once one of them has died."""
 
-    def __init__(self, executor: Callable[[], Executor], window: int) -> None:
-        self.window = window
-        self._new = executor
-        self._executor = executor()
+    def __init__(self, count: int, scratch: str, executor: Executor) -> None:
+        self.window = 2 * count
+        self.executor = executor
+        self._count = count
+        self._prepared = (scratch, kernels.lend(kernels.kind(catalogue.KERNEL, environment())))
+        self._pool = self._new()
 
-    def submit(self, work: Callable[[T], R], item: T) -> Future[R]:
-        """A future, also where the executor is broken already."""
+    def submit(self, task: Task) -> Future[Made]:
+        """A future that says of a broken pool what it means for the page."""
+        page: Future[Made] = Future()
         try:
             with _undisturbed():
-                return self._executor.submit(work, item)
-        except BrokenExecutor as problem:
-            broken: Future[R] = Future()
-            broken.set_exception(problem)
-            return broken
+                self._pool.submit(make, task).add_done_callback(lambda done: _pass_on(done, page))
+        except BrokenExecutor:
+            page.set_exception(Lost())
+        return page
 
     def renew(self) -> None:
         """Start over with fresh workers; what ran is lost."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._executor = self._new()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = self._new()
 
     def close(self) -> None:
         """Let go of the workers."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _new(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._count, _context(), initializer=_prepare, initargs=self._prepared)
 
 
 @contextmanager
-def processes(count: int, prepare: Callable[[str], None]) -> Iterator[Workers]:
-    """`count` processes of this machine, spawned; `prepare` gets a private folder that is gone afterwards.
-
-    At the end they are terminated: what they finished is on disk, and nothing else is waited for.
-    """
+def processes(count: int) -> Iterator[Workers]:
+    """`count` processes of this machine; at the end they are terminated: what they finished is on disk."""
     others = set(multiprocessing.active_children())
-    with tempfile.TemporaryDirectory(prefix="cb-", ignore_cleanup_errors=True) as scratch:
-
-        def executor() -> Executor:
-            return ProcessPoolExecutor(
-                count, multiprocessing.get_context("spawn"), initializer=prepare, initargs=(scratch,)
-            )
-
-        workers = Workers(executor, window=2 * count)
+    with (
+        tempfile.TemporaryDirectory(prefix="cb-", ignore_cleanup_errors=True) as scratch,
+        facts.workers() as executor,
+    ):
+        pool = _Pool(count, scratch, executor)
         try:
-            yield workers
+            yield pool
         finally:
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
-            workers.close()
+            pool.close()
 
 
-@contextmanager
-def interruptible() -> Iterator[Event]:
-    """An event that SIGINT and SIGTERM set inside the block, so that work ends between two steps."""
-    stop = Event()
+def _pass_on(done: Future[Made], page: Future[Made]) -> None:
+    if done.cancelled() or isinstance(done.exception(), BrokenExecutor):
+        page.set_exception(Lost())
+    elif problem := done.exception():
+        page.set_exception(problem)
+    else:
+        page.set_result(done.result())
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
 
-    mine = current_thread() is main_thread()
-    before: dict[signal.Signals, Any] = {s: signal.signal(s, ask) for s in _STOPS} if mine else {}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _context() -> BaseContext:
+    """Workers are forked from a process that has loaded once what they all need, and that holds nothing of ours."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["coachbook.batch.work"])
+    return context
+
+
+def _prepare(scratch: str, parent: kernels.Address) -> None:
+    from coachbook.batch import work
+
+    work.prepare(scratch, parent)
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """A process born in here is deaf to the terminal's Ctrl-C until it says otherwise."""
+    """A process born in here is deaf to the terminal's Ctrl-C until it says otherwise, and starts no threads: it forks."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    threads = os.environ.get(_THREADS)
+    os.environ[_THREADS] = "1"
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        del os.environ[_THREADS]
+        if threads is not None:
+            os.environ[_THREADS] = threads

@@ -1,148 +1,204 @@
 """What a worker does: one page, from a notebook to finished files. papermill lives only here.
 
-A worker is long-lived: `prepare` once, then `make` for each page. Importing this module loads papermill,
-nbconvert and vl-convert, which the process that only plans and waits has no use for.
+`make` works in any process of any machine that reaches the workspace; a worker of the local pool runs
+`prepare` before. Importing this module loads papermill, nbconvert and vl-convert, which the process that
+only plans and waits has no use for.
 """
 
 from __future__ import annotations
 
-import fcntl
+from coachbook import charts  # first: it spares nbformat, too, a grammar of 2 s (charts/lean.py)
+
+# isort: split
 import json
 import multiprocessing
 import os
 import shutil
 import signal
-import site
 import tempfile
+import threading
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
+from secrets import token_hex
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from nbformat.sign import NotebookNotary
-from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import strip_color
-from papermill.execute import execute_notebook, remove_error_markers
-from traitlets.config import Config
+from papermill.execute import execute_notebook, raise_for_execution_errors, remove_error_markers
 
-from coachbook import access, catalogue, charts
+from coachbook import access, catalogue, facts, kernels
+from coachbook.batch.environment import environment
 from coachbook.batch.folder import Row, Status, content_hash, write
+from coachbook.batch.order import Made, Task
+from coachbook.errors import CoachbookError
 from coachbook.export.about import KEY
+from coachbook.export.index import told
 from coachbook.export.page import static_page
-from coachbook.text import speaking
+from coachbook.settings import Workspace
+from coachbook.text import _, number, speaking
 
-if TYPE_CHECKING:
-    from coachbook.batch.order import Task
-
-CELL_TIMEOUT_SECONDS = 600
+START_SECONDS = 60
+GRACE_SECONDS = 5.0
+"""So long a cell that was interrupted may take to end before its kernel is killed."""
+_OWNER = "owner"
 _ENGINE = "coachbook"
-_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _EVALUE_LENGTH = 500
+_running: set[AsyncKernelManager] = set()
+"""Kernels of the moment, so that neither they nor this process outlive the other."""
 
 
-class _Kernel(AsyncKernelManager):
-    """The kernel of the moment, known to the worker, so that neither outlives the other."""
-
-    current: ClassVar[_Kernel | None] = None
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        _Kernel.current = self
-
-
-class _Engine(NBClientEngine):  # type: ignore[misc]
-    """papermill's own engine, which also hands over the notebook of a kernel that died."""
+class _Engine(Engine):  # type: ignore[misc]
+    """papermill's own way with a kernel that is handed in, and with the notebook of one that died handed out."""
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: NotebookExecutionManager, kernel_name: str, *, begun: list[NotebookNode], **rest: Any
+        cls, nb_man: NotebookExecutionManager, kernel_name: str, *, page: _Page, **_rest: Any
     ) -> None:
-        begun.append(nb_man.nb)
+        page.notebook = nb_man.nb
         nb_man.nb.metadata.papermill["input_path"] = None  # it would be the whole notebook once more
         for cell in nb_man.nb.cells:
             if "injected-parameters" in cell.metadata.tags:
                 cell.id = "injected-parameters"
-        super().execute_managed_notebook(nb_man, kernel_name, **rest)
+        client = PapermillNotebookClient(
+            nb_man, km=page.manager, kernel_name=kernel_name, startup_timeout=START_SECONDS, record_timing=False,
+            shutdown_kernel="immediate",
+        )  # fmt: skip
+        client.execute(env=page.environment, cwd=str(page.task.workspace), cleanup_kc=True)
 
 
 papermill_engines.register(_ENGINE, _Engine)
 
 
-def prepare(scratch: str) -> None:
-    """Once per worker: what a kernel could inherit is left behind, and nothing outlives the parent.
+@dataclass
+class _Page:
+    """A task while it is worked on."""
 
-    `scratch` is a short path, the run's own; kernels' sockets and IPython's files lie in it.
+    task: Task
+    notebook: NotebookNode
+    manager: AsyncKernelManager
+    environment: dict[str, str]
+    problem: Exception | None = None
+    late: bool = False
+
+    def execute(self) -> None:
+        """Run the notebook as far as it comes; what stops it becomes `problem`."""
+        _running.add(self.manager)
+        begun = threading.Timer(self.task.timeout_seconds, self._interrupt)
+        begun.daemon = True
+        begun.start()
+        try:
+            self.notebook = execute_notebook(
+                self.notebook, None, self.task.parameters, kernel_name=catalogue.KERNEL, prepare_only=True
+            )
+            papermill_engines.execute_notebook_with_engine(
+                _ENGINE, self.notebook, catalogue.KERNEL, progress_bar=False, log_output=False, page=self
+            )
+            raise_for_execution_errors(self.notebook, None)
+        except Exception as problem:  # noqa: BLE001 - a cell, a dead kernel, a timeout, no kernel at all
+            self.notebook = remove_error_markers(self.notebook)
+            self.problem = problem
+        finally:
+            begun.cancel()
+            _running.discard(self.manager)
+
+    def _interrupt(self) -> None:
+        """Too late: interrupt the cell, then kill the kernel and what it started."""
+        self.late = True
+        _signal(self.manager, signal.SIGINT)
+        if not self._ended(GRACE_SECONDS):
+            _signal(self.manager, signal.SIGKILL)
+
+    def _ended(self, seconds: float) -> bool:
+        end = perf_counter() + seconds
+        while self.manager in _running and perf_counter() < end:
+            threading.Event().wait(0.05)
+        return self.manager not in _running
+
+
+def prepare(scratch: str, parent: kernels.Address) -> None:
+    """Once per worker of the local pool: nothing outlives the coordinator.
+
+    `scratch` is a short path, the run's own; kernels' sockets and IPython's files lie in it. `parent` forks
+    the kernels of all workers.
     """
-    with suppress(Exception), Path(scratch, "notary").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _notary().sign(nbformat.v4.new_notebook())
-    private = tempfile.mkdtemp(dir=scratch)
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    kept["PYTHONUSERBASE"] = site.getuserbase()
-    os.environ.clear()
-    os.environ.update(kept, HOME=private, PYTHONUTF8="1", OPENBLAS_NUM_THREADS="1")
+    tempfile.tempdir = scratch
+    kernels.borrow(parent)
     signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, _leave)
+    leave = partial(_leave, Path(scratch))
+    signal.signal(signal.SIGTERM, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_coordinator, args=(leave,), daemon=True).start()
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
 
 
-def make(task: Task) -> Row:
+def make(task: Task) -> Made:
     """One page. Whatever goes wrong becomes the row's error: one page never stops the others."""
     begun = perf_counter()
-    row = Row(task.about.id, task.about.name, "failed", kernel="launched")
     with speaking(task.locale):
         try:
-            notebook, error = _executed(task)
-            row = replace(row, error=error, cells_seconds=_cells_seconds(notebook))
-            row = _written(task, notebook, row)
+            made = _made(task)
         except Exception as problem:  # noqa: BLE001 - anything at all
-            row = replace(row, status="failed", error=_error(None, problem))
-    return replace(row, seconds=round(perf_counter() - begun, 3))
+            row = Row(task.about.id, task.about.name, "failed", error=_error(None, problem))
+            made = Made(row, again=_is_infrastructure(problem))
+    return replace(made, row=replace(made.row, seconds=round(perf_counter() - begun, 3)))
 
 
-def _executed(task: Task) -> tuple[NotebookNode, dict[str, str | None] | None]:
-    """The notebook as far as it came, and what stopped it."""
+def _made(task: Task) -> Made:
+    private = _private()
+    connection = private / f"{token_hex(4)}.json"
     source = nbformat.reads(task.notebook, as_version=4)
     source.metadata[KEY] = task.about.to_dict()
-    begun: list[NotebookNode] = []
-    os.environ[access.ENVIRONMENT] = task.token
-    try:
-        execute_notebook(
-            source, None, task.parameters,
-            engine_name=_ENGINE, kernel_name=catalogue.KERNEL, cwd=task.directory,
-            request_save_on_cell_execute=False, progress_bar=False, log_output=False,
-            execution_timeout=CELL_TIMEOUT_SECONDS, record_timing=False, shutdown_kernel="immediate",
-            kernel_manager_class=_Kernel, config=_transport(), begun=begun,
-        )  # fmt: skip
-        return begun[0], None
-    except Exception as problem:  # noqa: BLE001 - a cell, a dead kernel, a timeout, no kernel at all
-        notebook = remove_error_markers(begun[0] if begun else source)
-        return notebook, _stopped(notebook, problem)
-    finally:
-        del os.environ[access.ENVIRONMENT]
+    manager = AsyncKernelManager(kernel_name=catalogue.KERNEL, connection_file=str(connection))
+    page = _Page(
+        task, source, manager, {**environment(), "HOME": str(private), access.ENVIRONMENT: _token(task)}
+    )
+    page.execute()
+    row = Row(
+        task.about.id, task.about.name, "failed", kernel=kernels.how(manager),
+        cells_seconds=_cells_seconds(page.notebook), error=_stopped(page),
+    )  # fmt: skip
+    row = _written(task, page.notebook, row)
+    return Made(row, told(page.notebook), _is_infrastructure(page.problem) and not page.late)
 
 
-def _transport() -> Config:
-    """Sockets in the worker's own folder; the default for ipc would put them into the working directory."""
-    connection = Path(os.environ["HOME"], "kernel.json")
-    transport = "ipc" if len(os.fsencode(connection)) < 80 else "tcp"
-    return Config({"KernelManager": {"transport": transport, "connection_file": str(connection)}})
+def _token(task: Task) -> str:
+    """A grant over this page's slice alone."""
+    workspace = Workspace(task.workspace)
+    grant = access.Grant(
+        user=_OWNER, reader=task.reader, scope=task.page.scope, workbook=task.about.workbook,
+        period=task.about.period, as_of=task.about.as_of, locale=task.locale.value, host="batch",
+        slice=str(facts.cut(workspace, task.page, task.reader).absolute()),
+    )  # fmt: skip
+    return access.sign(grant, workspace.secret)
 
 
-def _stopped(notebook: NotebookNode, problem: Exception) -> dict[str, str | None]:
-    """Which cell was running; where it left no traceback of its own, the problem is written into it."""
-    begun = [c for c in notebook.cells if c.metadata.get("papermill", {}).get("start_time")]
+def _is_infrastructure(problem: Exception | None) -> bool:
+    """Whether the cause is a process that died or did not come up: another try may well succeed."""
+    return isinstance(problem, (DeadKernelError, RuntimeError)) and not isinstance(problem, CoachbookError)
+
+
+def _stopped(page: _Page) -> dict[str, str | None] | None:
+    """What stopped a page, and in which cell; where that left no traceback of its own, it is written into the cell."""
+    if page.problem is None:
+        return None
+    problem = page.problem
+    if page.late:
+        seconds = number(page.task.timeout_seconds)
+        problem = TimeoutError(_("The page took longer than {seconds} seconds.", seconds=seconds))
+    begun = [c for c in page.notebook.cells if c.metadata.get("papermill", {}).get("start_time")]
     if not begun:
         return _error(None, problem)
     cell = begun[-1]
@@ -176,7 +232,7 @@ def _written(task: Task, notebook: NotebookNode, row: Row) -> Row:
             html = static_page(notebook, task.about) if "html" in task.formats else None
         except Exception as problem:  # noqa: BLE001 - an output that cannot be drawn
             row = replace(row, error=_error(None, problem))
-    record = task.folder / f"{task.workbook}.ipynb"
+    record = task.folder / f"{task.about.workbook}.ipynb"
     page = record.with_suffix(".html")
     text = nbformat.writes(notebook)
     task.folder.mkdir(exist_ok=True)
@@ -211,21 +267,32 @@ def _notary() -> NotebookNotary:
     return NotebookNotary()
 
 
-def _end_with_parent() -> None:
-    """A parent that was killed cannot tell its workers."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        _leave()
+@cache
+def _private() -> Path:
+    """This process's folder for what kernels write beside their output."""
+    return Path(tempfile.mkdtemp(dir=kernels.folder()))
 
 
-def _leave(*_signal: object) -> NoReturn:
-    """End the kernel of the moment, then this process; a parent that was killed did not clean up either."""
-    kernel = _Kernel.current
-    if kernel is not None and kernel.has_kernel:
-        with suppress(ProcessLookupError):
-            os.killpg(kernel.provisioner.pid, signal.SIGKILL)  # type: ignore[union-attr]
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        shutil.rmtree(Path(os.environ["HOME"]).parent, ignore_errors=True)
+def _end_with_coordinator(leave: Callable[[], NoReturn]) -> None:
+    """One that was killed cannot tell its workers."""
+    coordinator = multiprocessing.parent_process()
+    if coordinator is not None:
+        wait([coordinator.sentinel])
+        leave()
+
+
+def _leave(scratch: Path, *_signal_and_frame: object) -> NoReturn:
+    """End the kernels of the moment, then this process; a coordinator that was killed did not clean up either."""
+    for manager in list(_running):
+        _signal(manager, signal.SIGKILL)
+    coordinator = multiprocessing.parent_process()
+    if coordinator is not None and not coordinator.is_alive():
+        shutil.rmtree(scratch, ignore_errors=True)
     os._exit(1)
+
+
+def _signal(manager: AsyncKernelManager, number: signal.Signals) -> None:
+    """To a kernel and all that it started."""
+    if manager.has_kernel:
+        with suppress(ProcessLookupError):
+            os.killpg(manager.provisioner.pid, number)  # type: ignore[union-attr]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import altair as alt
-import pandas as pd
 
 from coachbook.charts import theme
-from coachbook.charts.picture import Picture
+from coachbook.charts.picture import Picture, rows
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Part:
 
 def movement(parts: Sequence[Part], *, title: str, text: str) -> Picture:
     """One bar per part from zero, its figure beside the name; the interval as a whisker."""
-    frame = pd.DataFrame([p.__dict__ | {"label": f"{p.label}  {p.figure}"} for p in parts])
+    labelled = [asdict(p) | {"label": f"{p.label}  {p.figure}"} for p in parts]
     reach = max([0.05, *(abs(v) for p in parts for v in (p.value, p.low, p.high) if v is not None)]) * 1.1
     scale = alt.Scale(domain=[-reach, reach])
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8))
@@ -36,7 +35,7 @@ def movement(parts: Sequence[Part], *, title: str, text: str) -> Picture:
         labelOverlap="greedy",
         labelSeparation=10,
     )
-    base = alt.Chart(frame).encode(y=y)
+    base = alt.Chart(rows(labelled)).encode(y=y)
     bars = base.mark_bar(height=16).encode(
         x=alt.X("value:Q", title=title, scale=scale, axis=axis), color=alt.Color("colour:N", scale=None)
     )
@@ -47,11 +46,7 @@ def movement(parts: Sequence[Part], *, title: str, text: str) -> Picture:
         base.mark_tick(thickness=2, size=12, color=theme.INK).encode(x=alt.X(f"{e}:Q", title=title))
         for e in ("low", "high")
     ]
-    zero = (
-        alt.Chart(pd.DataFrame({"zero": [0]}))
-        .mark_rule(color=theme.MUTED)
-        .encode(x=alt.X("zero:Q", title=title))
-    )
+    zero = alt.Chart(rows([{"zero": 0}])).mark_rule(color=theme.MUTED).encode(x=alt.X("zero:Q", title=title))
     return Picture(
         alt.layer(zero, bars, whiskers, *ends).properties(width="container", height=alt.Step(34)), text
     )

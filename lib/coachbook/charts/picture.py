@@ -56,6 +56,11 @@ class Picture:
         return bundle
 
 
+def rows(records: list[dict[str, Any]]) -> alt.Data:
+    """Records as a chart's data, their types as written in its encodings; a None is a gap."""
+    return alt.Data(values=records)  # type: ignore[no-untyped-call]
+
+
 def embedded(spec: dict[str, Any], text: str) -> str:
     """The specification as inert data, which the page's one script draws."""
     data = json.dumps(spec, ensure_ascii=False)
@@ -69,7 +74,7 @@ def embedded(spec: dict[str, Any], text: str) -> str:
 
 
 def svg(spec: dict[str, Any]) -> str:
-    """Draw a specification; nothing is fetched (about a second the first time, then 0.1)."""
+    """Draw a specification; nothing is fetched (0.3 s the first time, then 0.02)."""
     import vl_convert
 
     fixed = {**spec, "width": theme.STATIC_WIDTH} if spec.get("width") == "container" else spec

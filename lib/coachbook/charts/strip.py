@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import altair as alt
-import pandas as pd
 
 from coachbook.charts import theme
-from coachbook.charts.picture import Picture
+from coachbook.charts.picture import Picture, rows
 
 _NAME = 165
 """Room for a name, in pixels: half of what a phone has."""
@@ -29,19 +28,21 @@ class Bar:
 
 def strip(bars: Sequence[Bar], *, title: str, text: str) -> Picture:
     """One line per row in the order given, interval as a rule, figure as a point, the own in colour."""
-    frame = pd.DataFrame([b.__dict__ for b in bars]).assign(order=range(len(bars)))
     y = alt.Y(
         "row:N",
         title=None,
         sort=alt.SortField("order"),
         axis=alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=_NAME),
     )
-    frame["row"] = _distinct([b.label for b in bars])
+    distinct = _distinct([b.label for b in bars])
+    ordered = [
+        asdict(b) | {"row": row, "order": i} for i, (b, row) in enumerate(zip(bars, distinct, strict=True))
+    ]
     x = alt.X(
         "value:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5)
     )
     colour = alt.condition("datum.own", alt.value(theme.ACCENT), alt.value("#9aa3ad"))
-    base = alt.Chart(frame).encode(y=y, color=colour, tooltip=alt.Tooltip("tip:N", title=" "))
+    base = alt.Chart(rows(ordered)).encode(y=y, color=colour, tooltip=alt.Tooltip("tip:N", title=" "))
     rules = base.mark_rule(strokeWidth=3, opacity=0.55).encode(x=alt.X("low:Q", title=title), x2="high:Q")
     dots = base.mark_point(size=90, opacity=1).encode(x=x)
     return Picture(alt.layer(rules, dots).properties(width="container", height=alt.Step(26)), text)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import altair as alt
-import pandas as pd
 
 from coachbook.charts import theme
-from coachbook.charts.picture import Picture
+from coachbook.charts.picture import Picture, rows
 from coachbook.text import Locale, active
 
 
@@ -27,22 +26,20 @@ class TrendPoint:
 
 def rate_trend(points: Sequence[TrendPoint], *, own: str, everybody: str, title: str, text: str) -> Picture:
     """Lines of own and everybody's share, the own with a band for its interval."""
-    frame = _frame(points)
     x = alt.X("period:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=14))
     scale = alt.Scale(domain=[0, 1])
-    base = alt.Chart(frame).encode(x=x)
+    base = alt.Chart(rows([asdict(p) for p in points])).encode(x=x)
     band = base.mark_area(opacity=0.18, color=theme.ACCENT).encode(
         y=alt.Y("low:Q", title=title, scale=scale, axis=alt.Axis(format=".0%")), y2="high:Q"
     )
-    long = pd.concat(
-        [
-            frame.assign(who=own, figure=frame["value"])[["period", "who", "figure", "tip"]],
-            frame.assign(who=everybody, figure=frame["everybody"])[["period", "who", "figure", "tip"]],
-        ]
-    )
+    long = [
+        {"period": p.period, "who": who, "figure": figure, "tip": p.tip}
+        for who, figures in ((own, [p.value for p in points]), (everybody, [p.everybody for p in points]))
+        for p, figure in zip(points, figures, strict=True)
+    ]
     colour = alt.Color("who:N", scale=alt.Scale(domain=[own, everybody], range=[theme.ACCENT, theme.MUTED]))
     lines = (
-        alt.Chart(long)
+        alt.Chart(rows(long))
         .mark_line(point=True)
         .encode(
             x=x,
@@ -59,13 +56,12 @@ def rate_trend(points: Sequence[TrendPoint], *, own: str, everybody: str, title:
 
 def amount_trend(points: Sequence[TrendPoint], *, title: str, text: str) -> Picture:
     """Bars of an amount per period; the last one, the period looked at, stands out."""
-    frame = _frame(points)
-    frame["last"] = frame["period"] == frame["period"].iloc[-1] if len(frame) else []
+    marked = [{**asdict(p), "last": p is points[-1]} for p in points]
     chinese = "datum.value === 0 ? '0' : format(datum.value / 10000, ',.4~r') + '万'"
     english = "replace(format(datum.value, '~s'), 'G', 'B')"
     axis = alt.Axis(labelExpr=chinese if active() is Locale.ZH_CN else english)
     bars = (
-        alt.Chart(frame)
+        alt.Chart(rows(marked))
         .mark_bar()
         .encode(
             x=alt.X(
@@ -77,8 +73,3 @@ def amount_trend(points: Sequence[TrendPoint], *, title: str, text: str) -> Pict
         )
     )
     return Picture(bars.properties(width="container", height=180), text)
-
-
-def _frame(points: Sequence[TrendPoint]) -> pd.DataFrame:
-    columns = ["period", "value", "low", "high", "everybody", "tip"]
-    return pd.DataFrame([[getattr(p, c) for c in columns] for p in points], columns=columns)

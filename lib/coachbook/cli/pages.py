@@ -17,9 +17,12 @@ from coachbook.cli.options import AsOf, In, Json, Language, NoBrowser, Period, P
 from coachbook.text import N_, _, number, shown
 
 if TYPE_CHECKING:
-    from coachbook.batch import Outcome, Row
+    from coachbook.batch import Failure, Outcome, Row
 
 app = typer.Typer()
+_LISTED = 20
+"""Most failures that are told one by one; the manifest has them all."""
+
 
 Notebook = Annotated[
     str,
@@ -66,6 +69,20 @@ def run(
             help=N_("How many pages are made at once. Without it: 2."),
         ),
     ] = 2,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster", parser=text("--cluster", "tcp://192.0.2.7:8786"), metavar="URL",
+            help=N_("The address of a Dask scheduler whose workers make the pages, instead of processes here."),
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", parser=text("--shard", "2/3"), metavar="I/N",
+            help=N_("Make one part of the pages only, for instance 2/3: the second of three. All parts can share one folder."),
+        ),
+    ] = None,
     formats: Annotated[
         str,
         typer.Option(
@@ -90,6 +107,7 @@ def run(
     order = batch.Order(
         notebook, reps=reps, team=team or "", period=period or "", as_of=as_of or "", locale=locale or "",
         reader=reader or "", workers=workers, out=out, formats=tuple(formats.split(",")), resume=resume,
+        cluster=cluster or "", shard=shard or "",
     )  # fmt: skip
     into = here(workspace)
     with progress(_("Making pages")) as step:
@@ -194,11 +212,21 @@ def _failure(row: Row) -> str:
     )  # fmt: skip
 
 
+def _alike(failure: Failure) -> str:
+    where = shown(failure.cell or _("the start"))
+    return _("{count} failed at {cell} with {ename}", count=number(failure.count), cell=where, ename=failure.ename)  # fmt: skip
+
+
 def _say(outcome: Outcome, line: Callable[[str], None]) -> None:
     """What became of a batch, and where it lies."""
-    for row in outcome.rows:
-        if row.status == "failed":
-            note(_failure(row))
+    failed = [row for row in outcome.rows if row.status == "failed"]
+    for row in failed[:_LISTED]:
+        note(_failure(row))
+    if len(failed) > 1:
+        for alike in outcome.failures:
+            note(_alike(alike))
+    if outcome.broken:
+        note(shown(outcome.broken))
     line(
         _(
             "Pages made: {made}; kept from before: {kept}; failed: {failed}; not tried: {skipped}. It took {seconds} seconds.",

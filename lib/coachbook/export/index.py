@@ -17,6 +17,27 @@ _SHOWN = 3
 """Most that is listed as standing out beside a name; the page has the rest."""
 
 
+Told = Mapping[str, Any]
+"""Of a review what the index shows: `named`, and the findings of `_METRICS`."""
+_METRICS = ("won_amount", "win_rate_count")
+
+
+def told(notebook: Mapping[str, Any]) -> Told | None:
+    """What the last review that a notebook emitted tells; None if it emitted none."""
+    outputs = [output for cell in notebook.get("cells", ()) for output in cell.get("outputs", ())]
+    reviews = [output["data"][REVIEW] for output in outputs if REVIEW in output.get("data", {})]
+    if not reviews:
+        return None
+    return {
+        "named": [{"text": str(named["text"])} for named in reviews[-1]["named"]],
+        "findings": [
+            {key: finding[key] for key in ("metric", "value", "unit", "n", "interval")}
+            for finding in reviews[-1]["findings"]
+            if finding["metric"] in _METRICS
+        ],
+    }
+
+
 @dataclass(frozen=True)
 class Entry:
     """One page of a run. `notebook` and `page` are paths beside the index, "" where there is none."""
@@ -25,7 +46,7 @@ class Entry:
     status: str
     page: str = ""
     notebook: str = ""
-    review: Mapping[str, Any] | None = None
+    review: Told | None = None
     error: Mapping[str, str | None] | None = None
 
     @property

@@ -27,9 +27,6 @@ from coachbook.stats.sides import Ints
 from coachbook.warehouse import Snapshot
 from coachbook.warehouse.database import attach, in_memory
 
-FORMAT = "4"
-"""Version of what a facts file and a slice hold; a file of another is never read."""
-
 
 def build(
     snapshot: Snapshot,

@@ -11,13 +11,15 @@ from pathlib import Path
 from coachbook import __version__
 from coachbook.access import Reader, Scope
 from coachbook.errors import AccessDenied, Invalid, NotFound, nearest
-from coachbook.facts.build import FORMAT, build
 from coachbook.facts.roster import Member, members
 from coachbook.metrics.registry import VERSION
 from coachbook.model.periods import Period, Span, parse_day
 from coachbook.settings import Settings, Workspace
 from coachbook.text import N_
 from coachbook.warehouse import Snapshot, Snapshots, slices
+
+FORMAT = "4"
+"""Version of what a facts file and a slice hold; a file of another is never read."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def ensure(workspace: Workspace, page: Page, executor: Executor | None = None) -
     snapshot = _snapshot(workspace, page)
     target = place(workspace, page)
     if not target.exists():
+        from coachbook.facts.build import build  # with all that computes; most pages find their facts made
+
         build(
             snapshot,
             Settings.model_validate_json(snapshot.settings_at(page.as_of)),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from coachbook.metrics.metric import Metric
 from coachbook.model.findings import (
@@ -117,7 +117,7 @@ def _n_needed(size: Floats, spread: Floats, n: Floats, worth: Floats) -> Floats:
 
     A difference worth acting on must clear 0 (with `POWER`); a smaller one must lie within what is not.
     """
-    z, power = stats.norm.ppf((1 + LEVEL) / 2), stats.norm.ppf(POWER)
+    z, power = special.ndtri((1 + LEVEL) / 2), special.ndtri(POWER)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(size >= worth, (z + power) * spread / size, z * spread / (worth - size))
         needed: Floats = np.ceil(n * ratio**2)

@@ -19,12 +19,13 @@ from tornado.netutil import bind_sockets
 from traitlets.config import Config
 from voila.app import Voila
 
+from coachbook import catalogue, kernels
 from coachbook.catalogue import shipped
 from coachbook.errors import Refused
 from coachbook.serve import assets, pages
 from coachbook.serve.figures import Figures
 from coachbook.serve.identity import OWNER, Identity
-from coachbook.serve.kernels import Leave, OwnedKernels, OwnersOnly
+from coachbook.serve.kernels import Leave, OwnedKernels, OwnersOnly, environment
 from coachbook.serve.notebooks import for_browser
 from coachbook.settings import Workspace
 from coachbook.text import N_
@@ -74,6 +75,7 @@ def serve(
     """
     workspace.settings  # noqa: B018 - read now, so that what is wrong is said before anything starts
     sockets = _bound(port)
+    kernels.lend(kernels.kind(catalogue.KERNEL, environment(grant="")))  # warms up while all else is set up
     app = App(workspace, sockets, browser=browser, on_ready=on_ready)
     app.initialize([])
     _log_to(workspace.store / pages.LOG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class OwnedKernels(AsyncMappingKernelManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.owners: dict[str, str] = {}
+        self._endings: set[asyncio.Future[Any]] = set()
 
     async def _async_start_kernel(
         self, *, kernel_id: str | None = None, path: Any = None, **kwargs: Any
@@ -53,9 +55,23 @@ class OwnedKernels(AsyncMappingKernelManager):
         visit.kernel_id = kernel_id or self.new_kernel_id()
         self.owners[visit.kernel_id] = visit.user
         kwargs["env"] = environment(visit.grant)
-        return await super()._async_start_kernel(kernel_id=visit.kernel_id, path=path, **kwargs)
+        start: Any = super()._async_start_kernel(kernel_id=visit.kernel_id, path=path, **kwargs)
+        starting = asyncio.ensure_future(start)
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # A start broken off would leave a kernel that nobody knows.
+            starting.add_done_callback(self._unwanted)
+            raise
 
     start_kernel = _async_start_kernel  # type: ignore[assignment]
+
+    def _unwanted(self, started: asyncio.Future[str]) -> None:
+        """End a kernel whose visitor left while it started."""
+        if not started.cancelled() and not started.exception():
+            ending = asyncio.ensure_future(self.shutdown_kernel(started.result(), now=True))  # type: ignore[no-untyped-call]
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
     def remove_kernel(self, kernel_id: str) -> Any:
         """Forget a kernel that has ended, and its owner."""

@@ -39,6 +39,11 @@ def prepared(notebook: NotebookNode, parameters: dict[str, str], made: dict[str,
     )
     ready.cells.insert(where + 1, _injected(parameters))
     ready.metadata["coachbook"] = made
+    ready.metadata["kernelspec"] = {
+        "name": catalogue.KERNEL,
+        "display_name": catalogue.KERNEL,
+        "language": "python",
+    }
     return ready
 
 

@@ -252,6 +252,7 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
     visit = Visit("", "")
     gone = False
     limit: asyncio.Timeout | None = None
+    ending: asyncio.Future[None] | None = None
     parameters: Query
     made: dict[str, Any]
 
@@ -280,8 +281,8 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
             self.log.warning("The page broke off: %s", self.request.uri)
         finally:
             self.limit = None
-            if not complete and self.visit.kernel_id in self.kernel_manager:
-                await self.kernel_manager.shutdown_kernel(self.visit.kernel_id, now=True)
+            if not complete:
+                await self._end_kernel()
 
     def on_connection_close(self) -> None:
         """The visitor left before the page was complete: nothing more is made, and its kernel ends."""
@@ -289,6 +290,16 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
         self.gone = True
         if self.limit:
             self.limit.reschedule(asyncio.get_running_loop().time())
+            self.ending = asyncio.ensure_future(
+                self._end_kernel()
+            )  # Python 3.11's `wait_for`, in Voilà, may miss the limit
+
+    async def _end_kernel(self) -> None:
+        """Once, whoever comes first."""
+        kernel_id = self.visit.kernel_id
+        if kernel_id in self.kernel_manager:
+            self.visit.kernel_id = ""
+            await self.kernel_manager.shutdown_kernel(kernel_id, now=True)
 
     def _wait(self, page: facts.Page) -> None:
         """A page that asks again by itself."""

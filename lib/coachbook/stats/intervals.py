@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ def wilson(share: Floats, n: Floats, level: float) -> tuple[Floats, Floats]:
     ----------
     Wilson (1927), JASA 22(158), 209-212. Effective n of unequal weights: Kish (1965), Survey Sampling.
     """
-    z = stats.norm.ppf((1 + level) / 2)
+    z = special.ndtri((1 + level) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
@@ -29,8 +29,8 @@ def wilson(share: Floats, n: Floats, level: float) -> tuple[Floats, Floats]:
 def poisson(count: Floats, level: float) -> tuple[Floats, Floats]:
     """Exact interval of the mean of a count (Garwood 1936, Biometrika 28, 437-442)."""
     tail = (1 - level) / 2
-    low = np.where(count > 0, stats.chi2.ppf(tail, 2 * count) / 2, 0.0)
-    return low, np.asarray(stats.chi2.ppf(1 - tail, 2 * count + 2)) / 2
+    low = np.where(count > 0, special.chdtri(2 * count, 1 - tail) / 2, 0.0)
+    return low, np.asarray(special.chdtri(2 * count + 2, tail)) / 2
 
 
 @lru_cache(maxsize=4096)
@@ -43,8 +43,11 @@ def median_ranks(n: int, level: float) -> tuple[int, int] | None:
     ----------
     David, Nagaraja (2003), Order Statistics, 3rd ed., section 7.1.
     """
-    below = int(stats.binom.ppf((1 - level) / 2, n, 0.5)) - 1
-    if below >= 0 and stats.binom.cdf(below, n, 0.5) > (1 - level) / 2:
+    tail = (1 - level) / 2
+    below = (
+        int(special.bdtrik(tail, n, 0.5)) + 1 if n else -1
+    )  # one above where the tail is used up, to go down from
+    while below >= 0 and special.bdtr(below, n, 0.5) > tail:
         below -= 1
     return None if below < 0 else (below, n - 1 - below)
 
@@ -57,7 +60,7 @@ def percentiles(draws: Floats, n: Floats, level: float) -> tuple[Floats, Floats]
     """
     tail = (1 - level) / 2
     safe = np.maximum(n, 2.0)
-    low_level = stats.norm.cdf(np.sqrt(safe / (safe - 1)) * stats.t.ppf(tail, safe - 1))
+    low_level = special.ndtr(np.sqrt(safe / (safe - 1)) * special.stdtrit(safe - 1, tail))
     ordered = np.sort(draws, axis=1)  # NaN sorts last
     count = np.sum(~np.isnan(draws), axis=1)
     return _at(ordered, count, low_level), _at(ordered, count, 1 - low_level)

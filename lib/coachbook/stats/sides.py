@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from coachbook.stats import intervals
 from coachbook.stats.intervals import Floats
@@ -23,9 +23,7 @@ NEARLY_NORMAL = 100.0
 """A beta whose parameters are both larger is drawn as a normal: its skewness is below 0.1."""
 _CHUNK = 1024
 """Units whose weights are held at a time."""
-_POISSON = np.searchsorted(stats.poisson.cdf(np.arange(9), 1.0), (np.arange(2**16) + 0.5) / 2**16).astype(
-    float
-)
+_POISSON = np.searchsorted(special.pdtr(np.arange(9), 1.0), (np.arange(2**16) + 0.5) / 2**16).astype(float)
 """Quantiles of Poisson(1) for each of 2**16 equally likely numbers."""
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -370,7 +368,7 @@ def p_value(estimate: Floats, draws: Floats, n: Floats) -> Floats:
     """Two-sided p of a difference against 0, by its draws' spread and Student's t at `n` - 1."""
     spread = standard_error(draws)
     with np.errstate(invalid="ignore", divide="ignore"):
-        p = 2 * stats.t.sf(np.abs(estimate) / spread, np.maximum(n - 1, 1))
+        p = 2 * special.stdtr(np.maximum(n - 1, 1), -np.abs(estimate) / spread)
     return np.where(spread > 0, np.asarray(p), np.nan)
 
 

@@ -1,0 +1,274 @@
+"""The warm parent: imports once, then forks a kernel for each request. Run as a process of its own.
+
+`python -m coachbook.kernels.parent SOCKET MODULE…`, its environment scrubbed by whoever starts it, since
+`/proc/self/environ` of every kernel is this process's. It stays at one thread and opens neither database
+nor ZeroMQ context, so that a fork of it is a clean process. Standard input is its lifeline: at its end the
+owner is gone, and so are, at once, this process and all its kernels. On standard output it says what it
+could not import, and then that it listens.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import selectors
+import shutil
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+
+from coachbook.kernels import child, wire
+from coachbook.kernels.sources import Sources
+
+READ_SECONDS = 5.0
+"""A client that has connected says what it wants within this time."""
+STARTING = 2 * (os.cpu_count() or 1)
+"""Kernels that may come up at the same time; those asked for beyond wait in the socket's backlog."""
+_BACKLOG = 4096
+_UNCHANGED_SECONDS = 0.5
+
+
+@dataclass
+class _Kernel:
+    """A forked kernel: its process, and the connection of whoever asked for it."""
+
+    pid: int
+    handle: int
+    owner: socket.socket
+    ready: int | None
+    """Where it says that it has come up; None once it has."""
+
+
+class Parent:
+    """What is forked, and what it answers."""
+
+    def __init__(self, listener: socket.socket, sources: Sources, lifeline: int) -> None:
+        self.listener = listener
+        self.sources = sources
+        self.lifeline = lifeline
+        self.kernels: dict[int, _Kernel] = {}
+        self.retired = False
+        self.checked = 0.0
+        self.selector = selectors.DefaultSelector()
+        self._watch(lifeline, self._orphaned)
+        self._watch(listener, self._asked)
+
+    def serve(self) -> child.Request | None:
+        """Answer requests until the owner is gone or no kernel is left of retired sources.
+
+        Returns twice, like the fork in it: in a kernel what was asked for, in the parent None at the end.
+        """
+        while not (self.retired and not self.kernels):
+            for key, _events in self.selector.select():
+                if key.fileobj not in self.selector.get_map():
+                    continue  # closed by what was handled just before
+                request = key.data()
+                if request is not None:
+                    return request  # type: ignore[no-any-return]
+            if self.lifeline < 0:
+                break
+        return None
+
+    def close(self) -> None:
+        """End every kernel that is left."""
+        for kernel in list(self.kernels.values()):
+            _end(kernel.pid)
+            self._ended(kernel)
+
+    def _asked(self) -> child.Request | None:
+        connection, _address = self.listener.accept()
+        connection.settimeout(READ_SECONDS)
+        try:
+            if _peer(connection) != os.getuid():
+                raise PermissionError
+            message, files = wire.receive(connection, child.STREAMS)
+        except (OSError, EOFError, ValueError):
+            connection.close()
+            return None
+        if not self._fresh():
+            self._retire()
+            with suppress(OSError):
+                wire.send(connection, {"stale": True})
+            connection.close()
+            return None
+        return self._fork(connection, child.Request(**message, streams=files))
+
+    def _fresh(self) -> bool:
+        if monotonic() - self.checked > _UNCHANGED_SECONDS:
+            self.retired = self.retired or not self.sources.unchanged()
+            self.checked = monotonic()
+        return not self.retired
+
+    def _retire(self) -> None:
+        """Fork no more: the code has changed. Kernels that run go on."""
+        self.retired = True
+        if self.listener in self.selector.get_map():
+            self.selector.unregister(self.listener)
+        self.listener.close()
+
+    def _fork(self, connection: socket.socket, request: child.Request) -> child.Request | None:
+        ready, says_ready = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(ready)
+            self._let_go()
+            request.ready = says_ready
+            return request
+        os.close(says_ready)
+        for stream in request.streams:
+            os.close(stream)
+        kernel = _Kernel(pid, os.pidfd_open(pid), connection, ready)
+        self.kernels[pid] = kernel
+        self._watch(kernel.handle, lambda: self._ended(kernel))
+        self._watch(ready, lambda: self._came_up(kernel))
+        self._watch(connection, lambda: _end(pid))
+        self._bound()
+        return None
+
+    def _let_go(self) -> None:
+        """In the child: close what belongs to the parent alone."""
+        for key in list(self.selector.get_map().values()):
+            _close(key.fileobj)
+        self.selector.close()
+        self.kernels.clear()
+
+    def _bound(self) -> None:
+        """Listen only while there is room for one more to come up."""
+        listening = self.listener in self.selector.get_map()
+        full = sum(kernel.ready is not None for kernel in self.kernels.values()) >= STARTING
+        if full and listening:
+            self.selector.unregister(self.listener)
+        elif not full and not listening and not self.retired:
+            self._watch(self.listener, self._asked)
+
+    def _came_up(self, kernel: _Kernel) -> None:
+        """Hand it over, with its sockets bound: a client that connects earlier tries again only after 0.1 s."""
+        if kernel.ready is not None:
+            if _is_up(kernel.ready):
+                with suppress(OSError):  # gone already: the end of the connection is what comes next
+                    wire.send(kernel.owner, {"pid": kernel.pid}, [kernel.handle])
+            self._drop(kernel.ready)
+            kernel.ready = None
+            self._bound()
+
+    def _ended(self, kernel: _Kernel) -> None:
+        """Reap a kernel; what it started and left behind goes with it, while its pid cannot be another's."""
+        os.waitid(os.P_PID, kernel.pid, os.WEXITED | os.WNOWAIT)
+        with suppress(OSError):
+            os.killpg(kernel.pid, signal.SIGKILL)
+        _pid, status = os.waitpid(kernel.pid, 0)
+        self._came_up(kernel)
+        with suppress(OSError):
+            wire.send(kernel.owner, {"exit": os.waitstatus_to_exitcode(status)})
+        del self.kernels[kernel.pid]
+        self._drop(kernel.handle)
+        self._drop(kernel.owner)
+
+    def _orphaned(self) -> None:
+        self._drop(self.lifeline)
+        self.lifeline = -1
+
+    def _watch(self, file: int | socket.socket, handle: Callable[[], object]) -> None:
+        self.selector.register(file, selectors.EVENT_READ, handle)
+
+    def _drop(self, file: int | socket.socket) -> None:
+        if file in self.selector.get_map():
+            self.selector.unregister(file)
+        _close(file)
+
+
+def _is_up(ready: int) -> bool:
+    """Whether it said so, rather than ended."""
+    return bool(select.select([ready], [], [], 0)[0] and os.read(ready, 1))
+
+
+def _close(file: object) -> None:
+    if isinstance(file, socket.socket):
+        file.close()
+    elif isinstance(file, int):
+        with suppress(OSError):
+            os.close(file)
+
+
+def _peer(connection: socket.socket) -> int:
+    """The user id on the other side."""
+    size = struct.calcsize("3i")
+    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[1])
+
+
+def _end(pid: int) -> None:
+    """Kill a kernel and its group; before it has one, it alone."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _import(names: list[str]) -> list[str]:
+    """Those that cannot be imported; a kernel that needs one will say so itself."""
+    failed = []
+    for name in names:
+        try:
+            import_module(name)
+        except Exception:  # noqa: BLE001 - whatever a module does
+            failed.append(name)
+    return failed
+
+
+def _say(**message: object) -> None:
+    with suppress(OSError):
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def main(path: str, names: list[str]) -> child.Request | None:
+    """Warm up, then serve; in a kernel it returns what was asked for."""
+    signal.signal(signal.SIGTERM, _leave)
+    before = dict(os.environ)
+    failed = _import([*child.NEEDED, *names])
+    _import(child.learned(Path(path).parent))
+    added = {name: value for name, value in os.environ.items() if before.get(name) != value}
+    gc.collect()
+    gc.freeze()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        Path(path).chmod(0o600)
+        listener.listen(_BACKLOG)
+        _say(failed=failed, threads=len(list(Path("/proc/self/task").iterdir())))
+        os.dup2(2, 1)
+        parent = Parent(listener, Sources.of_modules(), lifeline=0)
+        try:
+            request = parent.serve()
+        except _Left:
+            request = None
+    if request is None:
+        parent.close()
+        Path(path).unlink(missing_ok=True)
+        if parent.lifeline < 0:
+            shutil.rmtree(Path(path).parent, ignore_errors=True)
+        return None
+    request.added = added
+    return request
+
+
+class _Left(BaseException):
+    """The parent was asked to end."""
+
+
+def _leave(*_signal: object) -> None:
+    raise _Left
+
+
+if __name__ == "__main__":
+    del sys.path[0]  # the working directory, which a kernel has another of
+    asked = main(sys.argv[1], sys.argv[2:])
+    if asked is not None:
+        child.become(asked)

@@ -1,0 +1,259 @@
+"""The owner's side: warm parents that this process has started, or that another lends to it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+from coachbook.kernels import wire
+
+WARM_UP_SECONDS = 120.0
+"""A parent that has not imported everything by then is given up."""
+LAUNCH_SECONDS = 60.0
+"""So long one waits for a fork, behind others that are coming up."""
+LONGEST_PATH_BYTES = 60
+"""Of the folder of sockets: the path of a Unix socket has about 100 bytes."""
+_FORMING = {
+    "PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "PYTHONPATH", "PYTHONHOME", "PYTHONHASHSEED",
+    "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPYCACHEPREFIX", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONDEVMODE", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",
+}  # fmt: skip
+_SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class Unavailable(Exception):
+    """No kernel can be forked, and why."""
+
+
+class _Stale(Exception):
+    """The parent's modules have changed since it imported them."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one parent is warm for: an interpreter, what it imports, and the environment that forms both."""
+
+    interpreter: str
+    imports: tuple[str, ...]
+    forming: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, interpreter: str, imports: Sequence[str], environment: Mapping[str, str]) -> Kind:
+        """For kernels with that environment; what only the kernel itself reads makes no difference."""
+        forming = {name: value for name, value in environment.items() if name in _FORMING}
+        return cls(interpreter, tuple(imports), tuple(sorted({**forming, **_SINGLE}.items())))
+
+    @property
+    def key(self) -> str:
+        """Short, and another for everything that differs."""
+        return sha256(repr(self).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Address:
+    """A parent that another process may use: what it is warm for, and where it listens."""
+
+    key: str
+    path: str
+
+
+class Forked:
+    """A kernel's process as `subprocess.Popen` would show it, though it is the parent's child."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, handle: int, connection: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._handle = handle
+        self._connection = connection
+
+    def poll(self) -> int | None:
+        """The exit code once it has ended; None before."""
+        return self._ended(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it has ended."""
+        code = self._ended(None if timeout is None else timeout * 1000)
+        if code is None:
+            raise subprocess.TimeoutExpired(f"kernel {self.pid}", timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the kernel alone."""
+        if self.returncode is None:
+            signal.pidfd_send_signal(self._handle, number)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def _ended(self, milliseconds: float | None) -> int | None:
+        if self.returncode is None:
+            poll = select.poll()
+            poll.register(self._handle, select.POLLIN)
+            if poll.poll(milliseconds):
+                self.returncode = self._told()
+                os.close(self._handle)
+                self._connection.close()
+        return self.returncode
+
+    def _told(self) -> int:
+        """What the parent says of it. A parent that was killed took its kernels along; their own children are left."""
+        self._connection.settimeout(1)
+        with suppress(OSError, EOFError):
+            message, _files = wire.receive(self._connection)
+            return int(message["exit"])
+        with suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return -signal.SIGKILL
+
+
+@dataclass
+class _Warm:
+    """A parent: one that this process has started, or one that is lent to it."""
+
+    path: str
+    process: subprocess.Popen[bytes] | None = None
+    ready: bool = False
+    lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def start(cls, kind: Kind) -> _Warm:
+        path = str(folder() / f"parent-{token_hex(4)}")
+        command = [kind.interpreter, "-m", "coachbook.kernels.parent", path, *kind.imports]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=dict(kind.forming), cwd="/", start_new_session=True,
+        )  # fmt: skip
+        return cls(path, process)
+
+    def fork(self, request: dict[str, Any], streams: Sequence[int]) -> Forked:
+        self._await()
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(LAUNCH_SECONDS)
+            connection.connect(self.path)
+            wire.send(connection, request, streams)
+            answer, files = wire.receive(connection, 1)
+            if "stale" in answer:
+                raise _Stale
+            if "exit" in answer:
+                raise Unavailable(f"a forked kernel ended with {answer['exit']} before it came up")
+            return Forked(answer["pid"], files[0], connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _await(self) -> None:
+        """Until it listens."""
+        with self.lock:
+            if self.process is None or self.ready:
+                return
+            assert self.process.stdout
+            end = monotonic() + WARM_UP_SECONDS
+            line = b""
+            while not line.endswith(b"\n"):
+                if not select.select([self.process.stdout], [], [], max(0, end - monotonic()))[0]:
+                    self.process.kill()
+                    raise Unavailable(f"it took more than {WARM_UP_SECONDS:.0f} s to warm up")
+                part = os.read(self.process.stdout.fileno(), 65536)
+                if not part:
+                    raise Unavailable(f"the warm parent ended with {self.process.wait()}")
+                line += part
+            self.process.stdout.close()
+            self.ready = True
+            self.said = json.loads(line)
+
+    @property
+    def gone(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+
+_parents: dict[str, _Warm] = {}
+_retired: list[_Warm] = []
+_guard = Lock()
+
+
+def fork(kind: Kind, request: dict[str, Any], streams: Sequence[int]) -> Forked:
+    """A kernel, forked from the parent of that kind; the parent is started if there is none, or no living one.
+
+    Raises
+    ------
+    Unavailable
+        Says why; a kernel has to be launched then.
+    """
+    problem: Exception | None = None
+    for _attempt in range(2):
+        parent = _parent(kind)
+        try:
+            return parent.fork(request, streams)
+        except (OSError, EOFError, ValueError, _Stale, Unavailable) as error:
+            problem = error
+            _retire(kind, parent)
+    raise Unavailable(f"{type(problem).__name__}: {problem}")
+
+
+def lend(kind: Kind) -> Address:
+    """Start the parent of a kind if there is none, without waiting for it, to be used here and by processes of this one's."""
+    return Address(kind.key, _parent(kind).path)
+
+
+def borrow(address: Address) -> None:
+    """Use another process's parent; it ends with that process."""
+    with _guard:
+        _parents[address.key] = _Warm(address.path)
+
+
+@cache
+def folder() -> Path:
+    """What this process and its kernels put down while they run: sockets above all. Gone with this process, however it ends."""
+    for place in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - a private folder in it: names of sockets must be short
+        if len(os.fsencode(place)) < LONGEST_PATH_BYTES:
+            made = Path(tempfile.mkdtemp(prefix="warm-", dir=place))
+            atexit.register(shutil.rmtree, made, ignore_errors=True)
+            return made
+    raise Unavailable("no folder has a path short enough for sockets")
+
+
+def _parent(kind: Kind) -> _Warm:
+    with _guard:
+        _retired[:] = [parent for parent in _retired if not parent.gone]
+        found = _parents.get(kind.key)
+        if found is None or found.gone:
+            found = _parents[kind.key] = _Warm.start(kind)
+        return found
+
+
+def _retire(kind: Kind, parent: _Warm) -> None:
+    """Ask it no more; while it lives its kernels do, so it is kept."""
+    with _guard:
+        if _parents.get(kind.key) is parent:
+            del _parents[kind.key]
+            _retired.append(parent)
+
+
+SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open")
+"""Whether kernels can be forked on this system at all."""
