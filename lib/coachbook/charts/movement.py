@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import altair as alt
 
 from coachbook.charts import theme
-from coachbook.charts.picture import Picture, rows
+from coachbook.charts.picture import Picture
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,19 @@ def movement(parts: Sequence[Part], *, title: str, text: str) -> Picture:
         labelOverlap="greedy",
         labelSeparation=10,
     )
-    base = alt.Chart(rows(labelled)).encode(y=y)
+    base = alt.Chart(alt.NamedData("parts")).encode(y=y)
     bars = base.mark_bar(height=16).encode(
         x=alt.X("value:Q", title=title, scale=scale, axis=axis), color=alt.Color("colour:N", scale=None)
     )
-    whiskers = base.encode(x=alt.X("low:Q", title=title), x2="high:Q").mark_rule(
+    whiskers = base.encode(x=alt.X("low:Q", title=title), x2=alt.X2("high:Q")).mark_rule(
         strokeWidth=2, color=theme.INK
     )
     ends = [
         base.mark_tick(thickness=2, size=12, color=theme.INK).encode(x=alt.X(f"{e}:Q", title=title))
         for e in ("low", "high")
     ]
-    zero = alt.Chart(rows([{"zero": 0}])).mark_rule(color=theme.MUTED).encode(x=alt.X("zero:Q", title=title))
-    return Picture(
-        alt.layer(zero, bars, whiskers, *ends).properties(width="container", height=alt.Step(34)), text
+    zero = (
+        alt.Chart(alt.NamedData("zero")).mark_rule(color=theme.MUTED).encode(x=alt.X("zero:Q", title=title))
     )
+    chart = alt.layer(zero, bars, whiskers, *ends).properties(width="container", height=alt.Step(34))
+    return Picture(chart, text, {"parts": labelled, "zero": [{"zero": 0}]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -34,11 +35,14 @@ class Picture:
 
     chart: alt.Chart | alt.LayerChart | alt.FacetChart
     text: str
+    data: Mapping[str, Sequence[Mapping[str, Any]]]
+    """Rows by the name under which the chart asks for them; a None is a gap. Altair would copy them at each step."""
 
     @property
     def spec(self) -> dict[str, Any]:
         """The Vega-Lite specification."""
         plain: dict[str, Any] = self.chart.to_dict(validate=False)
+        plain["datasets"] = {name: list(rows) for name, rows in self.data.items()}
         plain["config"] = theme.CONFIG
         plain["usermeta"] = {"alt": self.text}
         plain["autosize"] = {"type": "fit-x", "contains": "padding"}
@@ -54,11 +58,6 @@ class Picture:
         elif _host == "":
             bundle["image/svg+xml"] = svg(spec)
         return bundle
-
-
-def rows(records: list[dict[str, Any]]) -> alt.Data:
-    """Records as a chart's data, their types as written in its encodings; a None is a gap."""
-    return alt.Data(values=records)  # type: ignore[no-untyped-call]
 
 
 def embedded(spec: dict[str, Any], text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import altair as alt
 
 from coachbook.charts import theme
-from coachbook.charts.picture import Picture, rows
+from coachbook.charts.picture import Picture
 
 _NAME = 165
 """Room for a name, in pixels: half of what a phone has."""
@@ -41,11 +41,14 @@ def strip(bars: Sequence[Bar], *, title: str, text: str) -> Picture:
     x = alt.X(
         "value:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5)
     )
-    colour = alt.condition("datum.own", alt.value(theme.ACCENT), alt.value("#9aa3ad"))
-    base = alt.Chart(rows(ordered)).encode(y=y, color=colour, tooltip=alt.Tooltip("tip:N", title=" "))
-    rules = base.mark_rule(strokeWidth=3, opacity=0.55).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    colour = alt.ColorValue("#9aa3ad", condition={"test": "datum.own", "value": theme.ACCENT})
+    base = alt.Chart(alt.NamedData("bars")).encode(y=y, color=colour, tooltip=alt.Tooltip("tip:N", title=" "))
+    rules = base.mark_rule(strokeWidth=3, opacity=0.55).encode(
+        x=alt.X("low:Q", title=title), x2=alt.X2("high:Q")
+    )
     dots = base.mark_point(size=90, opacity=1).encode(x=x)
-    return Picture(alt.layer(rules, dots).properties(width="container", height=alt.Step(26)), text)
+    chart = alt.layer(rules, dots).properties(width="container", height=alt.Step(26))
+    return Picture(chart, text, {"bars": ordered})
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:

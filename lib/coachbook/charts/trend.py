@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import altair as alt
 
 from coachbook.charts import theme
-from coachbook.charts.picture import Picture, rows
+from coachbook.charts.picture import Picture
 from coachbook.text import Locale, active
 
 
@@ -28,9 +28,9 @@ def rate_trend(points: Sequence[TrendPoint], *, own: str, everybody: str, title:
     """Lines of own and everybody's share, the own with a band for its interval."""
     x = alt.X("period:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=14))
     scale = alt.Scale(domain=[0, 1])
-    base = alt.Chart(rows([asdict(p) for p in points])).encode(x=x)
+    base = alt.Chart(alt.NamedData("points")).encode(x=x)
     band = base.mark_area(opacity=0.18, color=theme.ACCENT).encode(
-        y=alt.Y("low:Q", title=title, scale=scale, axis=alt.Axis(format=".0%")), y2="high:Q"
+        y=alt.Y("low:Q", title=title, scale=scale, axis=alt.Axis(format=".0%")), y2=alt.Y2("high:Q")
     )
     long = [
         {"period": p.period, "who": who, "figure": figure, "tip": p.tip}
@@ -39,7 +39,7 @@ def rate_trend(points: Sequence[TrendPoint], *, own: str, everybody: str, title:
     ]
     colour = alt.Color("who:N", scale=alt.Scale(domain=[own, everybody], range=[theme.ACCENT, theme.MUTED]))
     lines = (
-        alt.Chart(rows(long))
+        alt.Chart(alt.NamedData("lines"))
         .mark_line(point=True)
         .encode(
             x=x,
@@ -51,7 +51,8 @@ def rate_trend(points: Sequence[TrendPoint], *, own: str, everybody: str, title:
             tooltip=alt.Tooltip("tip:N", title=" "),
         )
     )
-    return Picture(alt.layer(band, lines).properties(width="container", height=240), text)
+    chart = alt.layer(band, lines).properties(width="container", height=240)
+    return Picture(chart, text, {"points": [asdict(p) for p in points], "lines": long})
 
 
 def amount_trend(points: Sequence[TrendPoint], *, title: str, text: str) -> Picture:
@@ -61,15 +62,15 @@ def amount_trend(points: Sequence[TrendPoint], *, title: str, text: str) -> Pict
     english = "replace(format(datum.value, '~s'), 'G', 'B')"
     axis = alt.Axis(labelExpr=chinese if active() is Locale.ZH_CN else english)
     bars = (
-        alt.Chart(rows(marked))
+        alt.Chart(alt.NamedData("points"))
         .mark_bar()
         .encode(
             x=alt.X(
                 "period:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=14)
             ),
             y=alt.Y("value:Q", title=title, axis=axis),
-            color=alt.condition("datum.last", alt.value(theme.ACCENT), alt.value("#b9c7d9")),
+            color=alt.ColorValue("#b9c7d9", condition={"test": "datum.last", "value": theme.ACCENT}),
             tooltip=alt.Tooltip("tip:N", title=" "),
         )
     )
-    return Picture(bars.properties(width="container", height=180), text)
+    return Picture(bars.properties(width="container", height=180), text, {"points": marked})

@@ -1,16 +1,15 @@
 """The warm parent: imports once, then forks a kernel for each request. Run as a process of its own.
 
-`python -m coachbook.kernels.parent SOCKET MODULE…`, its environment scrubbed by whoever starts it, since
-`/proc/self/environ` of every kernel is this process's. It stays at one thread and opens neither database
-nor ZeroMQ context, so that a fork of it is a clean process. Standard input is its lifeline: at its end the
-owner is gone, and so are, at once, this process and all its kernels. On standard output it says what it
-could not import, and then that it listens.
+`python -m coachbook.kernels.parent LISTENER PATH MODULE…`: the descriptor of a Unix socket that listens already,
+where that lies, and what to import. Its environment is scrubbed by whoever starts it, since `/proc/self/environ` of
+every kernel is this process's. It stays at one thread and opens neither database nor ZeroMQ context, so that a fork
+of it is a clean process. Standard input is its lifeline: at its end the owner is gone, and so are, at once, this
+process and all its kernels.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import select
 import selectors
@@ -33,7 +32,6 @@ READ_SECONDS = 5.0
 """A client that has connected says what it wants within this time."""
 STARTING = 2 * (os.cpu_count() or 1)
 """Kernels that may come up at the same time; those asked for beyond wait in the socket's backlog."""
-_BACKLOG = 4096
 _UNCHANGED_SECONDS = 0.5
 
 
@@ -51,8 +49,9 @@ class _Kernel:
 class Parent:
     """What is forked, and what it answers."""
 
-    def __init__(self, listener: socket.socket, sources: Sources, lifeline: int) -> None:
+    def __init__(self, listener: socket.socket, sources: Sources, failed: list[str], lifeline: int) -> None:
         self.listener = listener
+        self.failed = failed
         self.sources = sources
         self.lifeline = lifeline
         self.kernels: dict[int, _Kernel] = {}
@@ -155,7 +154,7 @@ class Parent:
         if kernel.ready is not None:
             if _is_up(kernel.ready):
                 with suppress(OSError):  # gone already: the end of the connection is what comes next
-                    wire.send(kernel.owner, {"pid": kernel.pid}, [kernel.handle])
+                    wire.send(kernel.owner, {"pid": kernel.pid, "failed": self.failed}, [kernel.handle])
             self._drop(kernel.ready)
             kernel.ready = None
             self._bound()
@@ -224,39 +223,29 @@ def _import(names: list[str]) -> list[str]:
     return failed
 
 
-def _say(**message: object) -> None:
-    with suppress(OSError):
-        os.write(1, json.dumps(message).encode() + b"\n")
-
-
-def main(path: str, names: list[str]) -> child.Request | None:
+def main(listening: int, path: Path, names: list[str]) -> child.Request | None:
     """Warm up, then serve; in a kernel it returns what was asked for."""
     signal.signal(signal.SIGTERM, _leave)
     before = dict(os.environ)
     failed = _import([*child.NEEDED, *names])
-    _import(child.learned(Path(path).parent))
+    _import(child.learned(path.parent))
     added = {name: value for name, value in os.environ.items() if before.get(name) != value}
     gc.collect()
     gc.freeze()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        Path(path).chmod(0o600)
-        listener.listen(_BACKLOG)
-        _say(failed=failed, threads=len(list(Path("/proc/self/task").iterdir())))
-        os.dup2(2, 1)
-        parent = Parent(listener, Sources.of_modules(), lifeline=0)
+    with socket.socket(fileno=listening) as listener:
+        parent = Parent(listener, Sources.of_modules(), failed, lifeline=0)
         try:
             request = parent.serve()
         except _Left:
             request = None
-    if request is None:
-        parent.close()
-        Path(path).unlink(missing_ok=True)
-        if parent.lifeline < 0:
-            shutil.rmtree(Path(path).parent, ignore_errors=True)
-        return None
-    request.added = added
-    return request
+    if request is not None:
+        request.added = added
+        return request
+    parent.close()
+    path.unlink(missing_ok=True)
+    if parent.lifeline < 0:
+        shutil.rmtree(path.parent, ignore_errors=True)
+    return None
 
 
 class _Left(BaseException):
@@ -269,6 +258,6 @@ def _leave(*_signal: object) -> None:
 
 if __name__ == "__main__":
     del sys.path[0]  # the working directory, which a kernel has another of
-    asked = main(sys.argv[1], sys.argv[2:])
+    asked = main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
     if asked is not None:
         child.become(asked)

@@ -49,11 +49,11 @@ class ForkProvisioner(LocalProvisioner):
             forked = await asyncio.to_thread(self._forked, cmd, kwargs)
         except (Unavailable, OSError) as problem:
             self.how = "launched"
-            if str(problem) not in _said:
-                _said.add(str(problem))
-                self.log.warning("Kernels are launched, not forked: %s", problem)
+            self._say_once(f"Kernels are launched, not forked: {problem}")
             return await super().launch_kernel(cmd, **kwargs)
         self.how = "forked"
+        if forked.failed:
+            self._say_once(f"Not imported before kernels are forked: {', '.join(forked.failed)}")
         self.process = forked  # type: ignore[assignment]
         self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd") or Path.cwd()
@@ -69,6 +69,11 @@ class ForkProvisioner(LocalProvisioner):
                 await with_patience
             except subprocess.TimeoutExpired:
                 self.log.warning("The kernel %s does not end.", process.pid)
+
+    def _say_once(self, text: str) -> None:
+        if text not in _said:
+            _said.add(text)
+            self.log.warning(text)
 
     def _forked(self, cmd: list[str], kwargs: dict[str, Any]) -> Forked:
         interpreter, *rest = map(os.path.expanduser, cmd)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import select
 import shutil
@@ -14,21 +13,19 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock
-from time import monotonic
 from typing import Any
 
 from coachbook.kernels import wire
 
-WARM_UP_SECONDS = 120.0
-"""A parent that has not imported everything by then is given up."""
-LAUNCH_SECONDS = 60.0
-"""So long one waits for a fork, behind others that are coming up."""
+WARM_UP_SECONDS = 60.0
+"""A parent that has not answered by then, busy with imports or with others that come up, is given up."""
+_BACKLOG = 4096
 LONGEST_PATH_BYTES = 60
 """Of the folder of sockets: the path of a Unix socket has about 100 bytes."""
 _FORMING = {
@@ -80,8 +77,10 @@ class Forked:
 
     stdin = stdout = stderr = None
 
-    def __init__(self, pid: int, handle: int, connection: socket.socket) -> None:
+    def __init__(self, pid: int, handle: int, connection: socket.socket, failed: tuple[str, ...]) -> None:
         self.pid = pid
+        self.failed = failed
+        """Modules that the parent should have imported, and could not."""
         self.returncode: int | None = None
         self._handle = handle
         self._connection = connection
@@ -137,58 +136,51 @@ class _Warm:
 
     path: str
     process: subprocess.Popen[bytes] | None = None
-    ready: bool = False
-    lock: Lock = field(default_factory=Lock)
 
     @classmethod
     def start(cls, kind: Kind) -> _Warm:
-        path = str(folder() / f"parent-{token_hex(4)}")
-        command = [kind.interpreter, "-m", "coachbook.kernels.parent", path, *kind.imports]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=dict(kind.forming), cwd="/", start_new_session=True,
-        )  # fmt: skip
-        return cls(path, process)
+        """Start one; who asks meanwhile waits in the socket's backlog until it is warm."""
+        path = folder() / f"parent-{token_hex(4)}"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            path.chmod(0o600)
+            listener.listen(_BACKLOG)
+            number = listener.fileno()
+            command = [
+                kind.interpreter,
+                "-m",
+                "coachbook.kernels.parent",
+                str(number),
+                str(path),
+                *kind.imports,
+            ]
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env=dict(kind.forming), cwd="/", start_new_session=True, pass_fds=[number],
+            )  # fmt: skip
+        return cls(str(path), process)
 
     def fork(self, request: dict[str, Any], streams: Sequence[int]) -> Forked:
-        self._await()
+        """Ask for one."""
         connection = socket.socket(socket.AF_UNIX)
         try:
-            connection.settimeout(LAUNCH_SECONDS)
+            connection.settimeout(WARM_UP_SECONDS)
             connection.connect(self.path)
             wire.send(connection, request, streams)
             answer, files = wire.receive(connection, 1)
-            if "stale" in answer:
-                raise _Stale
-            if "exit" in answer:
-                raise Unavailable(f"a forked kernel ended with {answer['exit']} before it came up")
-            return Forked(answer["pid"], files[0], connection)
         except BaseException:
             connection.close()
             raise
-
-    def _await(self) -> None:
-        """Until it listens."""
-        with self.lock:
-            if self.process is None or self.ready:
-                return
-            assert self.process.stdout
-            end = monotonic() + WARM_UP_SECONDS
-            line = b""
-            while not line.endswith(b"\n"):
-                if not select.select([self.process.stdout], [], [], max(0, end - monotonic()))[0]:
-                    self.process.kill()
-                    raise Unavailable(f"it took more than {WARM_UP_SECONDS:.0f} s to warm up")
-                part = os.read(self.process.stdout.fileno(), 65536)
-                if not part:
-                    raise Unavailable(f"the warm parent ended with {self.process.wait()}")
-                line += part
-            self.process.stdout.close()
-            self.ready = True
-            self.said = json.loads(line)
+        if "pid" in answer:
+            return Forked(answer["pid"], files[0], connection, tuple(answer["failed"]))
+        connection.close()
+        if "exit" in answer:
+            raise Unavailable(f"a forked kernel ended with {answer['exit']} before it came up")
+        raise _Stale
 
     @property
     def gone(self) -> bool:
+        """Whether it has ended; of a lent one nobody here can tell."""
         return self.process is not None and self.process.poll() is not None
 
 

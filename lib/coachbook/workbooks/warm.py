@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 
-import pyarrow.pandas_compat  # type: ignore[import-untyped]  # noqa: F401 - pandas loads it with the first table
+import pandas  # noqa: F401 - great-tables asks for it, and so does whoever writes into a notebook
 
 from coachbook.charts.movement import Part, movement
 from coachbook.charts.strip import Bar, strip
