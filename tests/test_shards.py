@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from distributed import Client
 
 from coachbook import facts, sources
 from coachbook.facts import Asked
@@ -42,8 +43,12 @@ def here(company: Workspace) -> Pages:
     return _pages(company, None)
 
 
-@pytest.fixture(params=["threads", "processes"])
+@pytest.fixture(params=["threads", "processes", "dask"])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    if request.param == "dask":
+        with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+            yield client.get_executor()
+        return
     with ThreadPoolExecutor(3) if request.param == "threads" else facts.workers() as pool:
         yield pool
 

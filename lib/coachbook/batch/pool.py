@@ -57,7 +57,7 @@ def processes(count: int) -> Iterator[Workers]:
     """`count` processes of this machine; at the end they are terminated: what they finished is on disk."""
     others = set(multiprocessing.active_children())
     with (
-        tempfile.TemporaryDirectory(prefix="cb-", ignore_cleanup_errors=True) as scratch,
+        tempfile.TemporaryDirectory(dir=kernels.folder(), ignore_cleanup_errors=True) as scratch,
         facts.workers() as executor,
     ):
         pool = _Pool(count, scratch, executor)
@@ -80,6 +80,8 @@ def _pass_on(done: Future[Made], page: Future[Made]) -> None:
 
 def _context() -> BaseContext:
     """Workers are forked from a process that has loaded once what they all need, and that holds nothing of ours."""
+    # Its socket lies where it is cleared away whatever happens; the place that multiprocessing makes outlives a kill.
+    multiprocessing.current_process()._config.setdefault("tempdir", str(kernels.folder()))  # type: ignore[attr-defined]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["coachbook.batch.work"])
     return context

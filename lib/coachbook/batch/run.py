@@ -100,7 +100,7 @@ def run(
     begun = perf_counter()
     plan = settle(workspace, order)
     target = plan.out or free(workspace.folder / "runs" / plan.name, plan.run_id)
-    with interruptible() as stop, _workers(plan) as workers, held(target, plan.run_id, plan.part) as folder:
+    with interruptible() as stop, held(target, plan.run_id, plan.part) as folder, _workers(plan) as workers:
         facts.ensure(workspace, plan.pages[0], workers.executor)
         batch = _Batch(plan, folder, workers, stop)
         if on_start:

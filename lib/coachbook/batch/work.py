@@ -17,14 +17,13 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from secrets import token_hex
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, NoReturn
 
 import nbformat
@@ -51,6 +50,7 @@ from coachbook.text import _, number, speaking
 START_SECONDS = 60
 GRACE_SECONDS = 5.0
 """So long a cell that was interrupted may take to end before its kernel is killed."""
+_CLEARED_SECONDS = 2.0
 _OWNER = "owner"
 _ENGINE = "coachbook"
 _EVALUE_LENGTH = 500
@@ -129,16 +129,15 @@ class _Page:
 def prepare(scratch: str, parent: kernels.Address) -> None:
     """Once per worker of the local pool: nothing outlives the coordinator.
 
-    `scratch` is a short path, the run's own; kernels' sockets and IPython's files lie in it. `parent` forks
-    the kernels of all workers.
+    `scratch` is a short path in the coordinator's folder; kernels' sockets and IPython's files lie in it. `parent`
+    forks the kernels of all workers.
     """
     tempfile.tempdir = scratch
     kernels.borrow(parent)
     signal.signal(signal.SIGINT, lambda *_: None)
-    leave = partial(_leave, Path(scratch))
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, partial(_leave, Path(scratch).parent))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_coordinator, args=(leave,), daemon=True).start()
+    threading.Thread(target=_end_with_coordinator, daemon=True).start()
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
@@ -273,21 +272,29 @@ def _private() -> Path:
     return Path(tempfile.mkdtemp(dir=kernels.folder()))
 
 
-def _end_with_coordinator(leave: Callable[[], NoReturn]) -> None:
-    """One that was killed cannot tell its workers."""
+def _end_with_coordinator() -> None:
+    """One that was killed cannot tell its workers. The main thread leaves, so that it makes nothing more meanwhile."""
     coordinator = multiprocessing.parent_process()
     if coordinator is not None:
         wait([coordinator.sentinel])
-        leave()
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(_CLEARED_SECONDS * 2)
+        os._exit(1)
 
 
-def _leave(scratch: Path, *_signal_and_frame: object) -> NoReturn:
-    """End the kernels of the moment, then this process; a coordinator that was killed did not clean up either."""
+def _leave(place: Path, *_signal_and_frame: object) -> NoReturn:
+    """End the kernels of the moment, then this process; a coordinator that was killed did not clean up either.
+
+    The warm parent does, once its kernels have ended; if that was killed before, nobody else is left to.
+    """
     for manager in list(_running):
         _signal(manager, signal.SIGKILL)
     coordinator = multiprocessing.parent_process()
     if coordinator is not None and not coordinator.is_alive():
-        shutil.rmtree(scratch, ignore_errors=True)
+        end = monotonic() + _CLEARED_SECONDS
+        while place.exists() and monotonic() < end:
+            threading.Event().wait(0.05)
+        shutil.rmtree(place, ignore_errors=True)
     os._exit(1)
 
 
