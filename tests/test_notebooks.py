@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import subprocess
 import sys
@@ -111,22 +110,8 @@ def test_stock_papermill_makes_the_same_page(
         nbformat.read(p, as_version=4)
         for p in (tmp_path / "out.ipynb", october_firm.folder / "N1" / "retrospective.ipynb")
     )
-    assert _outputs(by_hand) == _outputs(by_batch)
-    assert _review(by_hand) == _review(by_batch)
-
-
-def _outputs(notebook: Any) -> dict[str, list[list[str]]]:
-    return {c.id: [sorted(o.data) for o in c.outputs] for c in _code(notebook) if c.outputs}
-
-
-def _review(notebook: Any) -> Any:
-    [review] = [
-        o.data["application/vnd.coachbook.review+json"]
-        for c in _code(notebook)
-        for o in c.outputs
-        if "application/vnd.coachbook.review+json" in o.data
-    ]
-    return json.loads(json.dumps(review))
+    assert [(c.id, c.outputs) for c in _code(by_hand)][2:] == [(c.id, c.outputs) for c in _code(by_batch)][2:]
+    assert any("image/svg+xml" in o.data for c in _code(by_hand) for o in c.outputs)
 
 
 @pytest.mark.verify

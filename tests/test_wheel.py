@@ -99,7 +99,11 @@ def test_everything_a_user_needs_is_in_it_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert set(SHIPPED) - set(names) == set()
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"coachbook", "coachbook_widgets", f"coachbook-{__version__}.dist-info"}
+    assert tops == {
+        "coachbook", "coachbook_widgets", f"coachbook-{__version__}.data", f"coachbook-{__version__}.dist-info",
+    }  # fmt: skip
+    spec = f"coachbook-{__version__}.data/data/share/jupyter/kernels/coachbook/kernel.json"
+    assert [name for name in names if ".data/" in name] == [spec]
     assert not [name for name in names if "__pycache__" in name or ".ipynb_checkpoints" in name]
 
 
@@ -119,6 +123,7 @@ def test_a_page_from_the_sample(installed: Installed) -> None:
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     [row] = json.loads(made.stdout)["rows"]
+    assert row["kernel"] == "forked"
     assert {Path(name).suffix for name in row["files"]} == {".ipynb", ".html"}
     page = (installed.folder / "out" / row["rep"] / "retrospective.html").read_text(encoding="utf-8")
     assert "复盘" in page

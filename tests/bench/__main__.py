@@ -10,14 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import (
+    batch_overhead,
+    batch_vs_papermill,
     clone_to_first_page,
+    cluster_vs_local,
     facts_of_a_month,
     import_growth,
     import_publish,
-    seconds_per_retrospective,
+    kernel_uss,
     slice_cached,
     slice_of_200,
     slice_of_a_rep,
+    ten_pages,
+    two_thousand_pages,
     voila_browser,
     voila_http,
 )
@@ -27,7 +32,12 @@ FILE = Path(__file__).parents[2] / "build/bench.json"
 BENCHMARKS: dict[str, Callable[[Path], Row]] = {
     module.__name__.rpartition(".")[2]: module.measure
     for module in (
-        seconds_per_retrospective,
+        batch_overhead,
+        batch_vs_papermill,
+        kernel_uss,
+        ten_pages,
+        two_thousand_pages,
+        cluster_vs_local,
         voila_http,
         voila_browser,
         clone_to_first_page,

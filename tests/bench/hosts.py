@@ -27,11 +27,12 @@ CHARTS = 4
 
 @dataclass(frozen=True)
 class Host:
-    """A running server: its address, those of pages, and who is signed in."""
+    """A running server: its address, those of pages, who is signed in, and its process."""
 
     base: str
     pages: list[str]
     cookies: dict[str, str]
+    pid: int
 
 
 @contextmanager
@@ -54,7 +55,9 @@ def stock(made: Workspace, asked: list[Pair]) -> Iterator[Host]:
     base = f"http://127.0.0.1:{port}"
     try:
         _wait(base)
-        yield Host(base, [f"{base}/voila/render/{rep}-{period}.ipynb" for rep, period in asked], {})
+        yield Host(
+            base, [f"{base}/voila/render/{rep}-{period}.ipynb" for rep, period in asked], {}, process.pid
+        )
     finally:
         _end(process)
 
@@ -67,7 +70,10 @@ def ours(made: Workspace, asked: list[Pair]) -> Iterator[Host]:
     try:
         queries = [urlencode({"rep": rep, "period": period, "as_of": AS_OF}) for rep, period in asked]
         yield Host(
-            server.base, [f"{server.base}/w/retrospective?{query}" for query in queries], server.cookie()
+            server.base,
+            [f"{server.base}/w/retrospective?{query}" for query in queries],
+            server.cookie(),
+            server.process.pid,
         )
     finally:
         server.stop()

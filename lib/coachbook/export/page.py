@@ -57,4 +57,4 @@ def _without_scripts(html: str) -> str:
 def _narrow(data: Mapping[str, Any]) -> str:
     """A chart that takes the width it is given, as SVG for a phone; "" for any other output."""
     spec = data.get(CHART, {})
-    return svg({**spec, "width": _NARROW}) if spec.get("width") == "container" else ""
+    return svg(spec, _NARROW) if spec.get("width") == "container" else ""
