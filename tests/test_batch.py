@@ -157,7 +157,9 @@ def test_a_second_run_keeps_what_is_done_and_makes_the_rest(
 
 
 def test_a_worker_that_is_killed_costs_one_page(own: Own, firm: Workspace, tmp_path: Path) -> None:
-    kill = 'import os, signal\nif rep == "N2":\n    os.kill(int(os.environ["JPY_PARENT_PID"]), signal.SIGKILL)'
+    kill = (
+        'import os, signal\nif rep == "N2":\n    os.kill(int(os.environ["JPY_PARENT_PID"]), signal.SIGKILL)'
+    )
     workspace = standin.eject(own(firm), kill)
     outcome = batch.run(workspace, _order(reps="N1,N2,N3", out=tmp_path / "run"))
     assert {row.rep: row.status for row in outcome.rows} == {"N1": "ok", "N2": "failed", "N3": "ok"}

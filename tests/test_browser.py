@@ -60,8 +60,7 @@ class Visitor:
         return self.complete()
 
     def complete(self) -> Page:
-        """Wait until the loading sign was there and has gone."""
-        self.page.wait_for_selector("#cb-loading progress", state="attached", timeout=COMPLETE_MS)
+        """Wait until the loading sign, which may be there too shortly to be seen, has gone."""
         self.page.wait_for_selector("body[data-state=done]", timeout=COMPLETE_MS)
         assert self.page.locator("#cb-loading").count() == 0
         return self.page
@@ -179,11 +178,55 @@ def test_choosers_open_another_page_and_end_the_one_that_is_left(
         notebook.unlink()
 
 
+def assets(page: Page) -> dict[str, dict[str, float]]:
+    """What a page loaded of ours, by name: when it was asked for and there, and what of it came over the wire."""
+    entries = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.toJSON())")
+    return {e["name"].partition("?")[0].rpartition("/")[2]: e for e in entries if "/assets/" in e["name"]}
+
+
+def test_static_files_are_loaded_once_while_the_kernel_runs_and_no_more_than_needed(
+    visitor: Visitor, workspace: Workspace
+) -> None:
+    notebook = put_notebook(workspace, "import time; time.sleep(1)", "print('awake')")
+    headers: list[dict[str, str]] = []
+    visitor.page.on("response", lambda r: headers.append(r.headers) if "/w/" not in r.url else None)
+    try:
+        first = assets(visitor.open(N1))
+        complete = visitor.page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd")
+        assert {"vega.js", "coachbook.js", "coachbook.css", "voila-style.js"} < first.keys()
+        assert all(first[name]["responseEnd"] < complete - 500 for name in ("voila-style.js", "coachbook.css"))
+        kept = [h for h in headers if h.get("content-type", "").startswith(("text/javascript", "text/css"))]
+        assert len(kept) >= len(first)
+        assert {h["cache-control"] for h in kept} == {"public, max-age=31536000, immutable"}
+        assert {h["content-encoding"] for h in kept} == {"gzip"}
+
+        second = assets(visitor.open(N1))
+        assert "awake" in visitor.page.locator("#rendered_cells").inner_text()
+        assert "vega.js" in second
+        assert "voila.js" not in second
+        assert not [name for name, entry in second.items() if entry["transferSize"]]
+        assert visitor.faults == []
+    finally:
+        notebook.unlink()
+
+
+def test_an_output_left_open_swallows_nothing(visitor: Visitor, workspace: Workspace) -> None:
+    left_open = "from IPython.display import HTML\nHTML('<div><table><td>begun<!-- <script>')"
+    notebook = put_notebook(workspace, left_open, "# What follows", "print('still there')")
+    try:
+        text = visitor.open(N1).locator("#rendered_cells").inner_text()
+        assert "begun" in text
+        assert text.index("What follows") < text.index("still there")
+        assert visitor.faults == []
+    finally:
+        notebook.unlink()
+
+
 WIDGETS = (
     "import ipywidgets as w, pandas as pd, altair as alt\nfrom coachbook.charts import Picture, show_for\nshow_for('serve')",
     "from great_tables import GT\nGT(pd.DataFrame({'deal': ['</script><script>alert(5)</script>'], 'won': [1]}), id='deals')",
-    "frame = pd.DataFrame({'day': list('abcdef'), 'won': range(6)})",
-    "def bars(n):\n    chart = alt.Chart(frame.head(n), width='container').mark_bar().encode(x='day:N', y='won:Q')\n    return Picture(chart, f'{n} bars')",
+    "rows = [{'day': day, 'won': won} for won, day in enumerate('abcdef')]",
+    "def bars(n):\n    chart = alt.Chart(alt.NamedData('rows'), width='container').mark_bar().encode(x='day:N', y='won:Q')\n    return Picture(chart, f'{n} bars', {'rows': rows[:n]})",
     "slider, pick = w.IntSlider(value=2, max=6, description='days'), w.Dropdown(options=['deals', 'money'])",
     "def show(n, unit):\n    print('chosen', n, unit)\n    display(bars(n))",
     "w.VBox([slider, pick, w.interactive_output(show, {'n': slider, 'unit': pick})])",
@@ -201,6 +244,9 @@ def test_widgets_answer(visitor: Visitor, workspace: Workspace) -> None:
         page.wait_for_selector(".cb-chart[aria-label='3 bars'][data-state=drawn]")
         page.locator(".widget-dropdown select").select_option("money")
         page.wait_for_selector("text=chosen 3 money")
+        asked = assets(page)
+        assert "voila.js" in asked
+        assert any(name.startswith("remoteEntry.") for name in asked)
         assert "</script><script>alert(5)</script>" in page.locator("#deals").inner_text()
         assert visitor.faults == []
     finally:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -106,8 +107,53 @@ def test_what_voila_serves_beside_pages_is_gone(server: Server) -> None:
         "/voila/render/retrospective.ipynb",
         "/voila/files/coachbook.toml",
         "/voila/api/contents",
+        "/voila/static/voila.js",
+        "/voila/templates/lab/static/index.css",
+        "/voila/labextensions/@voila-dashboards/widgets-manager8/package.json",
     ):
         assert server.session().get(server.base + path).status_code == 404, path
+
+
+ASSETS = r'"(/assets/\w+/[^"]+)"'
+"""An address of a file of ours in a page."""
+
+
+def test_static_files_are_kept_for_ever_and_compressed_to_whoever_takes_that(
+    server: Server, open_page: tuple[str, str]
+) -> None:
+    names = set(re.findall(ASSETS, open_page[0]))
+    assert {name.rpartition("/")[2] for name in names} >= {
+        "coachbook.css", "coachbook.js", "vega.js", "voila-style.js", "voila.js", "index.css"
+    }  # fmt: skip
+    for name in (name for name in names if name.endswith((".js", ".css"))):
+        plain = requests.get(server.base + name, headers={"Accept-Encoding": "gzip;q=0, identity"})
+        packed = requests.get(server.base + name, headers={"Accept-Encoding": "br, gzip"})
+        for answer in (plain, packed):
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert answer.headers["Vary"] == "Accept-Encoding"
+            assert answer.headers["Content-Type"].startswith(("text/javascript", "text/css"))
+        assert "Content-Encoding" not in plain.headers
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert packed.content == plain.content
+        assert int(packed.headers["Content-Length"]) < len(plain.content)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../coachbook.toml", "voila/../../../../../../../../etc/passwd", "/etc/passwd", "//etc/passwd",
+        "%2e%2e/%2e%2e/coachbook.toml", "voila/..%2f..%2fconf.json", "voila/%00", "voila", "voila/", ".", "nothing.js",
+        "labextensions/jupyterlab_pygments/package.json", "../secret",
+    ],
+)  # fmt: skip
+def test_no_other_file_is_reached_through_them(server: Server, open_page: tuple[str, str], name: str) -> None:
+    base = re.findall(ASSETS, open_page[0])[0].rpartition("/")[0]
+    wire = HTTPConnection(server.base.removeprefix("http://"))  # takes an address as it is
+    wire.request("GET", f"{base}/{name}")
+    answer = wire.getresponse()
+    assert answer.status in (302, 404)
+    assert "root:" not in answer.read().decode()
+    wire.close()
 
 
 def test_only_this_computer_is_answered(server: Server) -> None:

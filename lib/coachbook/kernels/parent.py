@@ -3,8 +3,8 @@
 `python -m coachbook.kernels.parent LISTENER PATH MODULE…`: the descriptor of a Unix socket that listens already,
 where that lies, and what to import. Its environment is scrubbed by whoever starts it, since `/proc/self/environ` of
 every kernel is this process's. It stays at one thread and opens neither database nor ZeroMQ context, so that a fork
-of it is a clean process. Standard input is its lifeline: at its end the owner is gone, and so are, at once, this
-process and all its kernels.
+of it is a clean process. Standard input is its lifeline: a byte says that no kernel will be asked for any more, and at its end the
+owner is gone, and so are, at once, this process and all its kernels.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep, time_ns
 
 from coachbook.kernels import child, wire
 from coachbook.kernels.sources import Sources
 
-READ_SECONDS = 5.0
-"""A client that has connected says what it wants within this time."""
+READ_SECONDS = 0.5
+"""A client that has begun to say what it wants says the rest within this time: others wait for it."""
 STARTING = 2 * (os.cpu_count() or 1)
 """Kernels that may come up at the same time; those asked for beyond wait in the socket's backlog."""
-_UNCHANGED_SECONDS = 0.5
+_CLEAR_SECONDS = 2.0
 
 
 @dataclass
@@ -51,15 +51,16 @@ class Parent:
 
     def __init__(self, listener: socket.socket, sources: Sources, failed: list[str], lifeline: int) -> None:
         self.listener = listener
+        self.doors: dict[socket.socket, Callable[[], object]] = {listener: self._called}
+        """Where requests come from: the listener, and connections that have said nothing yet."""
         self.failed = failed
         self.sources = sources
         self.lifeline = lifeline
         self.kernels: dict[int, _Kernel] = {}
         self.retired = False
-        self.checked = 0.0
         self.selector = selectors.DefaultSelector()
-        self._watch(lifeline, self._orphaned)
-        self._watch(listener, self._asked)
+        self._watch(lifeline, self._heard)
+        self._bound()
 
     def serve(self) -> child.Request | None:
         """Answer requests until the owner is gone or no kernel is left of retired sources.
@@ -68,8 +69,8 @@ class Parent:
         """
         while not (self.retired and not self.kernels):
             for key, _events in self.selector.select():
-                if key.fileobj not in self.selector.get_map():
-                    continue  # closed by what was handled just before
+                if self.selector.get_map().get(key.fd) is not key:
+                    continue  # closed by what was handled just before, and perhaps opened anew
                 request = key.data()
                 if request is not None:
                     return request  # type: ignore[no-any-return]
@@ -83,42 +84,52 @@ class Parent:
             _end(kernel.pid)
             self._ended(kernel)
 
-    def _asked(self) -> child.Request | None:
+    def _called(self) -> None:
         connection, _address = self.listener.accept()
+        if _peer(connection) != os.getuid():
+            connection.close()
+            return
         connection.settimeout(READ_SECONDS)
+        self.doors[connection] = lambda: self._asked(connection)
+        self._bound()
+
+    def _asked(self, connection: socket.socket) -> child.Request | None:
+        del self.doors[connection]
+        self.selector.unregister(connection)
         try:
-            if _peer(connection) != os.getuid():
-                raise PermissionError
             message, files = wire.receive(connection, child.STREAMS)
-        except (OSError, EOFError, ValueError):
+            request = child.Request(**message, streams=files)
+        except Exception:  # noqa: BLE001 - whatever was sent
             connection.close()
             return None
-        if not self._fresh():
-            self._retire()
-            with suppress(OSError):
-                wire.send(connection, {"stale": True})
-            connection.close()
-            return None
-        return self._fork(connection, child.Request(**message, streams=files))
+        if self._fresh():
+            return self._fork(connection, request)
+        for stream in request.streams:
+            os.close(stream)
+        with suppress(OSError):
+            wire.send(connection, {"stale": True})
+        connection.close()
+        return None
 
     def _fresh(self) -> bool:
-        if monotonic() - self.checked > _UNCHANGED_SECONDS:
-            self.retired = self.retired or not self.sources.unchanged()
-            self.checked = monotonic()
+        """Whether the code is as it was imported; if not, nothing is forked any more."""
+        if not self.retired and not self.sources.unchanged():
+            self._retire()
         return not self.retired
 
     def _retire(self) -> None:
-        """Fork no more: the code has changed. Kernels that run go on."""
-        self.retired = True
-        if self.listener in self.selector.get_map():
-            self.selector.unregister(self.listener)
-        self.listener.close()
+        """Fork no more. Kernels that run go on."""
+        if not self.retired:
+            self.retired = True
+            del self.doors[self.listener]
+            self._drop(self.listener)
 
     def _fork(self, connection: socket.socket, request: child.Request) -> child.Request | None:
         ready, says_ready = os.pipe()
         pid = os.fork()
         if not pid:
             os.close(ready)
+            connection.close()
             self._let_go()
             request.ready = says_ready
             return request
@@ -129,25 +140,26 @@ class Parent:
         self.kernels[pid] = kernel
         self._watch(kernel.handle, lambda: self._ended(kernel))
         self._watch(ready, lambda: self._came_up(kernel))
-        self._watch(connection, lambda: _end(pid))
+        self._watch(connection, lambda: self._abandoned(kernel))
         self._bound()
         return None
 
     def _let_go(self) -> None:
         """In the child: close what belongs to the parent alone."""
-        for key in list(self.selector.get_map().values()):
-            _close(key.fileobj)
+        for file in {key.fileobj for key in self.selector.get_map().values()} | set(self.doors):
+            _close(file)
         self.selector.close()
         self.kernels.clear()
 
     def _bound(self) -> None:
-        """Listen only while there is room for one more to come up."""
-        listening = self.listener in self.selector.get_map()
+        """Take requests only while there is room for one more to come up."""
         full = sum(kernel.ready is not None for kernel in self.kernels.values()) >= STARTING
-        if full and listening:
-            self.selector.unregister(self.listener)
-        elif not full and not listening and not self.retired:
-            self._watch(self.listener, self._asked)
+        for door, handle in self.doors.items():
+            watched = door in self.selector.get_map()
+            if full and watched:
+                self.selector.unregister(door)
+            elif not full and not watched:
+                self._watch(door, handle)
 
     def _came_up(self, kernel: _Kernel) -> None:
         """Hand it over, with its sockets bound: a client that connects earlier tries again only after 0.1 s."""
@@ -172,9 +184,18 @@ class Parent:
         self._drop(kernel.handle)
         self._drop(kernel.owner)
 
-    def _orphaned(self) -> None:
-        self._drop(self.lifeline)
-        self.lifeline = -1
+    def _abandoned(self, kernel: _Kernel) -> None:
+        """Whoever asked for it is gone."""
+        self.selector.unregister(kernel.owner)
+        _end(kernel.pid)
+
+    def _heard(self) -> None:
+        """The owner wants no more of this parent; or it has gone."""
+        if os.read(self.lifeline, 1):
+            self._retire()
+        else:
+            self._drop(self.lifeline)
+            self.lifeline = -1
 
     def _watch(self, file: int | socket.socket, handle: Callable[[], object]) -> None:
         self.selector.register(file, selectors.EVENT_READ, handle)
@@ -226,14 +247,17 @@ def _import(names: list[str]) -> list[str]:
 def main(listening: int, path: Path, names: list[str]) -> child.Request | None:
     """Warm up, then serve; in a kernel it returns what was asked for."""
     signal.signal(signal.SIGTERM, _leave)
+    begun = time_ns()
     before = dict(os.environ)
     failed = _import([*child.NEEDED, *names])
     _import(child.learned(path.parent))
     added = {name: value for name, value in os.environ.items() if before.get(name) != value}
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # what imports have printed is not every kernel's to print again
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=listening) as listener:
-        parent = Parent(listener, Sources.of_modules(), failed, lifeline=0)
+        parent = Parent(listener, Sources.of_modules(begun), failed, lifeline=0)
         try:
             request = parent.serve()
         except _Left:
@@ -244,8 +268,16 @@ def main(listening: int, path: Path, names: list[str]) -> child.Request | None:
     parent.close()
     path.unlink(missing_ok=True)
     if parent.lifeline < 0:
-        shutil.rmtree(path.parent, ignore_errors=True)
+        _clear(path.parent)
     return None
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed owner left, in which processes of its own may be writing still while they end."""
+    end = monotonic() + _CLEAR_SECONDS
+    while folder.exists() and monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        sleep(0.02)
 
 
 class _Left(BaseException):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
@@ -37,7 +38,7 @@ class ForkProvisioner(LocalProvisioner):
         manager: Any = self.parent
         if manager is not None and warm.SUPPORTED and manager.transport == "tcp" and not manager.shell_port:
             manager.transport = "ipc"
-            manager.ip = str(warm.folder() / str(self.kernel_id)[:13])
+            manager.ip = str(warm.folder() / token_hex(4))
             manager.cache_ports = False
         if manager is not None and manager.client_factory is AsyncKernelClient:
             manager.client_factory = PromptClient
@@ -58,6 +59,11 @@ class ForkProvisioner(LocalProvisioner):
         self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd") or Path.cwd()
         return self.connection_info
+
+    async def send_signal(self, signum: int) -> None:
+        """To the kernel and what it started, while it lives; the parent has reaped it then, and its number may be another's."""
+        if not (isinstance(self.process, Forked) and self.process.poll() is not None):
+            await super().send_signal(signum)
 
     async def kill(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - jupyter_client's interface
         """End it at once; when this returns it has ended, so nobody needs to look again every 0.1 s."""
@@ -80,10 +86,14 @@ class ForkProvisioner(LocalProvisioner):
         if not warm.SUPPORTED:
             raise Unavailable("this system has no safe fork")
         if rest[:2] != ["-m", LAUNCHER]:
-            raise Unavailable(f"only `python -m {LAUNCHER}` can be forked, not {cmd}")
+            raise Unavailable(f"only `python -m {LAUNCHER}` can be forked, not `{' '.join(rest[:2])}`")
         environment = {**kwargs["env"], "JPY_PARENT_PID": str(os.getpid())}
-        with Path(os.devnull).open() as nothing:
-            streams = [_descriptor(kwargs.get(name), default) for name, default in (("stdin", nothing.fileno()), ("stdout", 1), ("stderr", 2))]  # fmt: skip
+        with Path(os.devnull).open("r+b", buffering=0) as nothing:
+            null = nothing.fileno()
+            streams = [
+                _descriptor(kwargs.get(name), default, null)
+                for name, default in (("stdin", null), ("stdout", 1), ("stderr", 2))
+            ]
             return warm.fork(
                 Kind.of(interpreter, self.imports, environment),
                 {"argv": rest[2:], "cwd": str(kwargs.get("cwd") or Path.cwd()), "env": environment},
@@ -91,10 +101,12 @@ class ForkProvisioner(LocalProvisioner):
             )
 
 
-def _descriptor(stream: Any, default: int) -> int:
+def _descriptor(stream: Any, default: int, null: int) -> int:
     """As `subprocess.Popen` takes streams, but for pipes, which a forked kernel cannot have."""
-    if stream is None or stream == subprocess.DEVNULL:
+    if stream is None:
         return default
+    if stream == subprocess.DEVNULL:
+        return null
     if stream in (subprocess.PIPE, subprocess.STDOUT):
         raise Unavailable("its streams are asked for as pipes")
     return stream if isinstance(stream, int) else int(stream.fileno())

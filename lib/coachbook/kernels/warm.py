@@ -18,7 +18,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any
 
 from coachbook.kernels import wire
@@ -84,6 +84,7 @@ class Forked:
         self.returncode: int | None = None
         self._handle = handle
         self._connection = connection
+        self._reaping = Lock()
 
     def poll(self) -> int | None:
         """The exit code once it has ended; None before."""
@@ -114,10 +115,15 @@ class Forked:
             poll = select.poll()
             poll.register(self._handle, select.POLLIN)
             if poll.poll(milliseconds):
-                self.returncode = self._told()
-                os.close(self._handle)
-                self._connection.close()
+                with self._reaping:
+                    self._reap()
         return self.returncode
+
+    def _reap(self) -> None:
+        if self.returncode is None:
+            self.returncode = self._told()
+            os.close(self._handle)
+            self._connection.close()
 
     def _told(self) -> int:
         """What the parent says of it. A parent that was killed took its kernels along; their own children are left."""
@@ -155,7 +161,7 @@ class _Warm:
                 *kind.imports,
             ]
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, bufsize=0,
                 env=dict(kind.forming), cwd="/", start_new_session=True, pass_fds=[number],
             )  # fmt: skip
         return cls(str(path), process)
@@ -176,17 +182,28 @@ class _Warm:
         connection.close()
         if "exit" in answer:
             raise Unavailable(f"a forked kernel ended with {answer['exit']} before it came up")
-        raise _Stale
+        raise _Stale("its modules have changed")
 
     @property
     def gone(self) -> bool:
         """Whether it has ended; of a lent one nobody here can tell."""
         return self.process is not None and self.process.poll() is not None
 
+    def retire(self) -> None:
+        """Say that nothing more is asked of it: it ends with the last of its kernels."""
+        if self.process is not None and self.process.stdin is not None:
+            with suppress(OSError):
+                self.process.stdin.write(b".")
+
+    def let_go(self) -> None:
+        """In a fork of the owner, which must not keep alive what ends with the owner."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+
 
 _parents: dict[str, _Warm] = {}
 _retired: list[_Warm] = []
-_guard = Lock()
+_guard = RLock()
 
 
 def fork(kind: Kind, request: dict[str, Any], streams: Sequence[int]) -> Forked:
@@ -202,7 +219,7 @@ def fork(kind: Kind, request: dict[str, Any], streams: Sequence[int]) -> Forked:
         parent = _parent(kind)
         try:
             return parent.fork(request, streams)
-        except (OSError, EOFError, ValueError, _Stale, Unavailable) as error:
+        except (OSError, EOFError, ValueError, _Stale) as error:
             problem = error
             _retire(kind, parent)
     raise Unavailable(f"{type(problem).__name__}: {problem}")
@@ -219,15 +236,24 @@ def borrow(address: Address) -> None:
         _parents[address.key] = _Warm(address.path)
 
 
-@cache
 def folder() -> Path:
     """What this process and its kernels put down while they run: sockets above all. Gone with this process, however it ends."""
+    with _guard:
+        return _folder()
+
+
+@cache
+def _folder() -> Path:
     for place in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - a private folder in it: names of sockets must be short
         if len(os.fsencode(place)) < LONGEST_PATH_BYTES:
             made = Path(tempfile.mkdtemp(prefix="warm-", dir=place))
-            atexit.register(shutil.rmtree, made, ignore_errors=True)
+            atexit.register(_remove, made)
             return made
     raise Unavailable("no folder has a path short enough for sockets")
+
+
+def _remove(made: Path) -> None:
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def _parent(kind: Kind) -> _Warm:
@@ -245,7 +271,23 @@ def _retire(kind: Kind, parent: _Warm) -> None:
         if _parents.get(kind.key) is parent:
             del _parents[kind.key]
             _retired.append(parent)
+            parent.retire()
+
+
+def _forked() -> None:
+    """In a fork of the owner: its parents and its folder stay its own."""
+    global _guard
+    _guard = RLock()
+    for parent in (*_parents.values(), *_retired):
+        parent.let_go()
+    _parents.clear()
+    _retired.clear()
+    _folder.cache_clear()
+    atexit.unregister(_remove)
 
 
 SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open")
 """Whether kernels can be forked on this system at all."""
+
+if SUPPORTED:
+    os.register_at_fork(after_in_child=_forked)

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 _LENGTH_BYTES = 4
+_PART_BYTES = 1 << 16
 
 
 def send(to: socket.socket, message: dict[str, Any], files: Sequence[int] = ()) -> None:
     """Send one message, with descriptors of open files."""
     body = json.dumps(message).encode()
-    length = len(body).to_bytes(_LENGTH_BYTES)
-    if files:
-        socket.send_fds(to, [length], list(files))
-    else:
-        to.sendall(length)
-    to.sendall(body)
+    message_bytes = len(body).to_bytes(_LENGTH_BYTES) + body
+    sent = socket.send_fds(to, [message_bytes], list(files)) if files else 0
+    to.sendall(message_bytes[sent:])
 
 
 def receive(source: socket.socket, files: int = 0) -> tuple[dict[str, Any], list[int]]:
@@ -40,7 +38,7 @@ def receive(source: socket.socket, files: int = 0) -> tuple[dict[str, Any], list
 def _exactly(source: socket.socket, count: int) -> bytes:
     parts = []
     while count:
-        part = source.recv(count)
+        part = source.recv(min(count, _PART_BYTES))
         if not part:
             raise EOFError
         parts.append(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import shutil
 import socket
@@ -18,6 +19,7 @@ from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from traitlets.config import Config
 from voila.app import Voila
+from voila.utils import get_page_config
 
 from coachbook import catalogue, kernels
 from coachbook.catalogue import shipped
@@ -25,8 +27,8 @@ from coachbook.errors import Refused
 from coachbook.serve import assets, pages
 from coachbook.serve.figures import Figures
 from coachbook.serve.identity import OWNER, Identity
-from coachbook.serve.kernels import Leave, OwnedKernels, OwnersOnly, environment
-from coachbook.serve.notebooks import for_browser
+from coachbook.serve.kernels import Channels, Leave, OwnedKernels, OwnersOnly, environment
+from coachbook.serve.notebooks import for_browser, is_plain
 from coachbook.settings import Workspace
 from coachbook.text import N_
 
@@ -36,15 +38,8 @@ IDLE_SECONDS = 3600
 """A kernel that nobody used for so long ends; the page stays readable."""
 CELL_SECONDS = 120
 
-_VOILAS_OWN = (
-    "/api/kernels/",
-    "/voila/templates/",
-    "/voila/static/",
-    "/voila/labextensions/",
-    "/voila/api/themes/",
-)
-"""Routes of Voilà's that stay: its kernels, guarded by `OwnersOnly`, and its libraries. No tree, no file, no query."""
-_WIDGETS = ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"]
+_VOILAS_OWN = "/api/kernels/"
+"""The routes of Voilà's that stay: kernels, guarded by `OwnersOnly`. No tree, no file, no query; its libraries are assets."""
 _KERNEL_ID = r"(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
 
 
@@ -150,29 +145,44 @@ class App(Voila):  # type: ignore[misc]
         library = asyncio.ensure_future(assets.chart_library(self.workspace.store / "cache"))
         voila = {
             "template_paths": self.template_paths,
-            "config": self.config,
+            "traitlet_config": self.config,
             "voila_configuration": self.voila_configuration,
+            "page_config": self._page_config(),
         }
+        without_widgets: set[str] = set()
         return [
+            (rf"/api/kernels/{_KERNEL_ID}/channels", Channels),
             *kept,
             (rf"/voila/api/shutdown/{_KERNEL_ID}", Leave),
             (r"/", pages.Home),
-            (r"/w/([\w-]+)", pages.Workbook, voila),
+            (r"/w/([\w-]+)", pages.Workbook, {"voila": voila, "without_widgets": without_widgets}),
             (r"/enter/([\w-]+)", pages.Enter),
             (r"/login", pages.Login),
-            (rf"{assets.address()}/([\w.]+)", assets.Asset, {"library": library}),
+            (rf"{assets.address()}/(.+)", assets.Asset, {"library": library}),
         ]
+
+    def _page_config(self) -> dict[str, Any]:
+        """What Voilà's front end is told: everything is an asset, and MathJax, asked for with every page, a stub of ours."""
+        config: dict[str, Any] = get_page_config(self.base_url, {}, self.log, self.voila_configuration)
+        return {
+            **config,
+            "fullStaticUrl": f"{assets.address()}/voila",
+            "fullLabextensionsUrl": f"{assets.address()}/labextensions",
+            "fullMathjaxUrl": f"{assets.address()}/mathjax.js",
+        }
 
     def listen(self) -> None:
         """Serve until told to stop, then end what was started."""
         HTTPServer(self.app).add_sockets(self.sockets)
         self.ioloop = IOLoop.current()
         self.ioloop.add_callback(self._ready)
+        gc.freeze()  # to search all that was imported for garbage would hold up a page by 0.1 s
         try:
             self.ioloop.start()
         except KeyboardInterrupt:
             pass
         finally:
+            gc.unfreeze()
             self.stop()
 
     def _ready(self) -> None:
@@ -188,30 +198,22 @@ class App(Voila):  # type: ignore[misc]
         shutil.rmtree(self.connection_dir, ignore_errors=True)
 
 
-def _page_config(config: dict[str, Any], **_rest: Any) -> dict[str, Any]:
-    """Lab asks for MathJax with every page; it gets a stub of ours instead of one from the network."""
-    return {**config, "fullMathjaxUrl": f"{assets.address()}/mathjax.js"}
-
-
 def _config() -> Config:
     return Config(
         {
             "VoilaConfiguration": {
-                "template": "lab",
+                "template": assets.TEMPLATE,
                 "theme": "light",
                 "allow_template_override": "NO",
                 "allow_theme_override": "NO",
                 "strip_sources": True,
                 "show_tracebacks": False,
-                "extension_allowlist": _WIDGETS,
+                "extension_allowlist": assets.EXTENSIONS,
                 "multi_kernel_manager_class": OwnedKernels,
                 "prelaunch_hook": pages.prelaunch,
-                "page_config_hook": _page_config,
-                "http_keep_alive_timeout": 24
-                * 3600,  # its heartbeat is an inline script, which our policy forbids
             },
             "VoilaExecutor": {"timeout": CELL_SECONDS},
-            "VoilaExporter": {"filters": {"for_browser": for_browser}},
+            "VoilaExporter": {"filters": {"for_browser": for_browser, "is_plain": is_plain}},
             "KernelManager": {"transport": "ipc"},
             "MappingKernelManager": {
                 "cull_idle_timeout": IDLE_SECONDS,

@@ -1,8 +1,10 @@
-"""Style, script and chart library, from this host, under an address that changes with their content."""
+"""Styles, scripts and fonts, from this host alone, under an address that changes with their content."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import mimetypes
 import sys
 from functools import cache
 from hashlib import sha256
@@ -12,12 +14,19 @@ from secrets import token_hex
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.web import HTTPError, RequestHandler
+from voila.paths import collect_static_paths
+from voila.utils import get_federated_extensions, get_voila_labextensions_path
 
 from coachbook.catalogue import shipped
 
 VEGA_LITE = "6.4"
 """What Altair writes specifications for."""
-_SHIPPED = {"coachbook.css": "text/css", "served.css": "text/css", "coachbook.js": "text/javascript", "mathjax.js": "text/javascript"}  # fmt: skip
+TEMPLATE = "lab"
+"""Of Voilà's templates the one whose files are served."""
+EXTENSIONS = ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"]
+"""What widgets need of JupyterLab; with fewer nothing appears."""
+_OURS = ("coachbook.css", "served.css", "coachbook.js", "mathjax.js")
+_KINDS = {".js": "text/javascript", ".css": "text/css"}
 _BUNDLE = "import sys, vl_convert; sys.stdout.write(vl_convert.javascript_bundle(vl_version=sys.argv[1]))"
 
 
@@ -25,9 +34,30 @@ _BUNDLE = "import sys, vl_convert; sys.stdout.write(vl_convert.javascript_bundle
 def address() -> str:
     """Where the assets are: `/assets/<version>`."""
     digest = sha256(f"{version('vl-convert-python')} {VEGA_LITE}".encode())
-    for name in _SHIPPED:
-        digest.update((shipped("templates") / name).read_bytes())
+    for name, path in _files().items():
+        digest.update(name.encode() + path.read_bytes())
     return f"/assets/{digest.hexdigest()[:12]}"
+
+
+@cache
+def _files() -> dict[str, Path]:
+    """All that is served, by name: ours, and below `voila/` and `labextensions/` what Voilà's front end asks for."""
+    found = {name: shipped("templates") / name for name in _OURS}
+    for folder in collect_static_paths(["voila", "nbconvert"], TEMPLATE):
+        found = _below(Path(folder), "voila") | found
+    extensions = get_federated_extensions(get_voila_labextensions_path())
+    for name in EXTENSIONS:
+        if name in extensions:
+            found |= _below(Path(extensions[name]["ext_path"]), f"labextensions/{name}")
+    return found
+
+
+def _below(folder: Path, name: str) -> dict[str, Path]:
+    return {
+        f"{name}/{path.relative_to(folder).as_posix()}": path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 async def chart_library(cache_folder: Path) -> Path:
@@ -46,7 +76,7 @@ async def chart_library(cache_folder: Path) -> Path:
 
 
 class Asset(RequestHandler):
-    """A file of ours, for everybody and for ever: the address holds the version."""
+    """A file for everybody and for ever: the address holds the version. Names are looked up, so none leads elsewhere."""
 
     def initialize(self, library: asyncio.Task[Path]) -> None:
         """`library` ends with the path of the chart library."""
@@ -54,14 +84,30 @@ class Asset(RequestHandler):
 
     @allow_unauthenticated
     async def get(self, name: str) -> None:
-        """Send it."""
-        if name == "vega.js":
-            path, kind = await asyncio.shield(self.library), "text/javascript"
-        elif name in _SHIPPED:
-            path, kind = shipped("templates") / name, _SHIPPED[name]
-        else:
+        """Send it, compressed to whoever takes that."""
+        path = await asyncio.shield(self.library) if name == "vega.js" else _files().get(name)
+        if path is None:
             raise HTTPError(404)
-        self.set_header("Content-Type", f"{kind}; charset=utf-8")
+        kind = _kind(path)
+        self.set_header("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
         self.set_header("Cache-Control", "public, max-age=31536000, immutable")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.finish(path.read_bytes())
+        self.set_header("Vary", "Accept-Encoding")
+        if kind.startswith("text/") and self._takes_gzip():
+            self.set_header("Content-Encoding", "gzip")
+            self.finish(await asyncio.to_thread(_compressed, path))
+        else:
+            self.finish(path.read_bytes())
+
+    def _takes_gzip(self) -> bool:
+        accepted = self.request.headers.get("Accept-Encoding", "").replace(" ", "")
+        return "gzip" in accepted and "gzip;q=0" not in accepted
+
+
+def _kind(path: Path) -> str:
+    return _KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+@cache
+def _compressed(path: Path) -> bytes:
+    return gzip.compress(path.read_bytes(), compresslevel=6, mtime=0)

@@ -13,6 +13,7 @@ from coachbook.text import active
 
 OURS = "application/vnd.coachbook."
 REVIEW = f"{OURS}review+json"
+_PLAIN = {"text/plain", "text/html", "text/markdown", "image/png", "image/jpeg", "image/svg+xml"}
 
 
 class Shelf:
@@ -62,3 +63,8 @@ def for_browser(output: NotebookNode) -> dict[str, Any] | None:
         return None
     data = {kind: value for kind, value in output["data"].items() if not kind.startswith(OURS)}
     return {**output, "data": data}
+
+
+def is_plain(output: dict[str, Any]) -> bool:
+    """Whether a browser shows the output as it is; a widget, or a kind that we do not know, takes Voilà's front end."""
+    return set(output["data"]) <= _PLAIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +12,6 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from nbformat import NotebookNode
 from tornado.web import HTTPError
-from voila.tornado.handler import TornadoVoilaHandler
 
 from coachbook import access, catalogue, facts
 from coachbook.errors import AccessDenied, CoachbookError, Invalid, NotFound, Refused
@@ -23,6 +22,7 @@ from coachbook.serve.bar import Chooser, Query, Select, address, html
 from coachbook.serve.identity import Identity
 from coachbook.serve.kernels import Visit, visiting
 from coachbook.serve.notebooks import Shelf, prepared
+from coachbook.serve.rendering import WIDGET, Renderer
 from coachbook.settings import Workspace, locale_named
 from coachbook.text import _, active, day, use
 from coachbook.warehouse import Snapshots
@@ -246,20 +246,20 @@ def _who_select(members: list[Member], scope: access.Scope) -> Select:
     return Select("rep", _("Rep"), scope.id, groups)
 
 
-class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
+class Workbook(Shown):
     """One page: the request is checked and its data are cut before a kernel starts."""
 
     visit = Visit("", "")
     gone = False
     limit: asyncio.Timeout | None = None
-    ending: asyncio.Future[None] | None = None
+    starting: asyncio.Future[str] | None = None
     parameters: Query
     made: dict[str, Any]
 
-    @property
-    def contents_manager(self) -> Any:
-        """Where Voilà takes the notebook from."""
-        return Shelf(self.workspace.notebooks)
+    def initialize(self, voila: dict[str, Any], without_widgets: set[str]) -> None:
+        """`voila`: what its renderer needs for any page; `without_widgets`: workbooks whose last page had none."""
+        self.voila = voila
+        self.without_widgets = without_widgets
 
     async def get(self, name: str) -> None:
         """Settle what is asked for, then let Voilà make the page."""
@@ -275,7 +275,7 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
         complete = False
         try:
             async with asyncio.timeout(0 if self.gone else PAGE_SECONDS) as self.limit:
-                await TornadoVoilaHandler.get(self, f"{name}.ipynb")
+                await self._show(name)
                 complete = True
         except TimeoutError:
             self.log.warning("The page broke off: %s", self.request.uri)
@@ -284,21 +284,42 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
             if not complete:
                 await self._end_kernel()
 
+    async def _show(self, name: str) -> None:
+        """Send the page as it is made; the browser loads what it needs while the kernel starts and runs."""
+        renderer = Renderer(
+            request_handler=self,
+            notebook_path=f"{name}.ipynb",
+            contents_manager=Shelf(self.workspace.notebooks),
+            kernel_spec_manager=self.kernel_spec_manager,
+            base_url=self.base_url,
+            **self.voila,
+        )
+        await renderer.initialize()
+        kernels: Any = self.kernel_manager
+        self.visit.kernel_id = kernels.new_kernel_id()
+        self.starting = asyncio.ensure_future(
+            kernels.start_kernel(kernel_id=self.visit.kernel_id, kernel_name=catalogue.KERNEL, path="")
+        )
+        has_widgets = False
+        async for piece in renderer.pieces(self.visit.kernel_id, _started(kernels, self.starting)):
+            self.write(piece)
+            self.flush()
+            has_widgets |= WIDGET in piece
+        (self.without_widgets.discard if has_widgets else self.without_widgets.add)(name)
+
     def on_connection_close(self) -> None:
         """The visitor left before the page was complete: nothing more is made, and its kernel ends."""
         super().on_connection_close()
         self.gone = True
         if self.limit:
             self.limit.reschedule(asyncio.get_running_loop().time())
-            self.ending = asyncio.ensure_future(
-                self._end_kernel()
-            )  # Python 3.11's `wait_for`, in Voilà, may miss the limit
 
     async def _end_kernel(self) -> None:
-        """Once, whoever comes first."""
+        """Also one that is still starting."""
+        if self.starting:
+            self.starting.cancel()
         kernel_id = self.visit.kernel_id
         if kernel_id in self.kernel_manager:
-            self.visit.kernel_id = ""
             await self.kernel_manager.shutdown_kernel(kernel_id, now=True)
 
     def _wait(self, page: facts.Page) -> None:
@@ -353,11 +374,16 @@ class Workbook(Shown, TornadoVoilaHandler):  # type: ignore[misc]
             "title": " · ".join((page.name, page.period.label, book.heading)),
             "lang": active().html,
             "assets": assets.address(),
+            "has_widgets": book.name not in self.without_widgets,
             "making": _("Making the page of {name} for {period}", name=page.name, period=page.period.label),
             "broken": _("The page broke off before it was complete. Please open it again."),
             "noscript": _("These pages need JavaScript. Please switch it on for this address."),
             "failed": _("A step of this page failed, so what follows is missing. The file {file} says why.", file=f".coachbook/{LOG}"),
         }  # fmt: skip
+
+
+async def _started(kernels: Any, starting: Awaitable[str]) -> Any:
+    return kernels.get_kernel(await starting)
 
 
 def prelaunch(handler: Workbook, notebook: NotebookNode, cwd: str) -> NotebookNode:  # noqa: ARG001

@@ -1,4 +1,4 @@
-// The one script of a page: draws charts, keeps the loading sign, submits choosers, ends the kernel of a page left early.
+// The one script of a page: shows outputs, draws charts, keeps the loading sign, submits choosers, ends the kernel of a page that is left.
 (() => {
   "use strict";
   const OUTPUT = 'script[type="application/vnd.voila.cell-output+json"]';
@@ -30,12 +30,21 @@
     look();
   }
 
-  // Loading sign: there until the last output is in the page. Voilà takes the cells over (a class tells) once its widgets are up.
+  // Outputs that a browser shows as they are: each stands as JSON before its place.
+  function show(place) {
+    const held = place.previousElementSibling;
+    place.outerHTML = JSON.parse(held.textContent);
+    held.remove();
+  }
+
+  // Loading sign: there until the last output is in the page. Where there are widgets, Voilà's front end takes the cells over (a class tells).
+  const frontEnd = () => document.getElementById("cb-front-end");
   let done = false;
 
   function isComplete() {
     const outputs = [...document.querySelectorAll("#rendered_cells .jp-OutputArea-output")];
-    return document.querySelector("#rendered_cells.lm-Widget")
+    return document.getElementById("cb-end")
+      && (!frontEnd() || document.querySelector("#rendered_cells.lm-Widget"))
       && !document.querySelector(OUTPUT)
       && outputs.every((output) => output.hasChildNodes())
       && !document.querySelector('.cb-chart[data-state="drawing"]');
@@ -48,6 +57,7 @@
   }
 
   function look() {
+    document.querySelectorAll(".cb-output").forEach(show);
     document.querySelectorAll(".cb-chart:not([data-state])").forEach(draw);
     const progress = document.querySelector("#cb-loading progress");
     if (done || !progress) return;
@@ -63,10 +73,10 @@
     else document.getElementById("cb-loading").dataset.state = "broken";
   });
 
-  // Voilà's widgets end the kernel when the page is left; before they are there, this does.
+  // Voilà's front end ends the kernel when the page is left; where it is not, or not yet, this does.
   addEventListener("pagehide", () => {
     const config = document.getElementById("jupyter-config-data");
-    if (done || !config) return;
+    if (!config || (done && frontEnd())) return;
     const form = new FormData();
     form.append("_xsrf", document.cookie.match(/\b_xsrf=([^;]*)/)?.[1] ?? "");
     navigator.sendBeacon(`/voila/api/shutdown/${JSON.parse(config.textContent).kernelId}`, form);
