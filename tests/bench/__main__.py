@@ -23,8 +23,8 @@ from tests.bench import (
     slice_of_a_rep,
     ten_pages,
     two_thousand_pages,
-    voila_browser,
-    voila_http,
+    voila_browser_vs_stock,
+    voila_http_vs_stock,
 )
 from tests.bench.yard import Row, say
 
@@ -38,8 +38,8 @@ BENCHMARKS: dict[str, Callable[[Path], Row]] = {
         ten_pages,
         two_thousand_pages,
         cluster_vs_local,
-        voila_http,
-        voila_browser,
+        voila_http_vs_stock,
+        voila_browser_vs_stock,
         clone_to_first_page,
         import_publish,
         import_growth,

@@ -72,7 +72,7 @@ class _Engine(Engine):  # type: ignore[misc]
                 cell.id = "injected-parameters"
         client = PapermillNotebookClient(
             nb_man, km=page.manager, kernel_name=kernel_name, startup_timeout=START_SECONDS, record_timing=False,
-            shutdown_kernel="immediate",
+            shutdown_kernel="immediate", extra_arguments=["--HistoryManager.hist_file=:memory:"],
         )  # fmt: skip
         client.execute(env=page.environment, cwd=str(page.task.workspace), cleanup_kc=True)
 
