@@ -194,7 +194,9 @@ def test_static_files_are_loaded_once_while_the_kernel_runs_and_no_more_than_nee
         first = assets(visitor.open(N1))
         complete = visitor.page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd")
         assert {"vega.js", "coachbook.js", "coachbook.css", "voila-style.js"} < first.keys()
-        assert all(first[name]["responseEnd"] < complete - 500 for name in ("voila-style.js", "coachbook.css"))
+        assert all(
+            first[name]["responseEnd"] < complete - 500 for name in ("voila-style.js", "coachbook.css")
+        )
         kept = [h for h in headers if h.get("content-type", "").startswith(("text/javascript", "text/css"))]
         assert len(kept) >= len(first)
         assert {h["cache-control"] for h in kept} == {"public, max-age=31536000, immutable"}
