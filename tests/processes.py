@@ -59,10 +59,13 @@ class Marked:
     @property
     def left(self) -> list[str]:
         """What there still is, for a message."""
-        probes = {
-            path for path in self.temporary.glob("*") if path.is_file()
-        }  # tempfile tries whether it can write
-        return [*map(str, self.processes()), *map(str, set(self.temporary.rglob("*")) - probes)]
+        found = [
+            str(Path(folder, name))
+            for folder, folders, files in os.walk(self.temporary)
+            # Files at the top are probes: tempfile tries whether it can write.
+            for name in (folders if folder == str(self.temporary) else [*folders, *files])
+        ]
+        return [*map(str, self.processes()), *found]
 
 
 @contextmanager

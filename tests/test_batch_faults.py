@@ -165,21 +165,34 @@ def test_ctrl_c_is_tidy_and_the_run_can_go_on(own: Own, firm: Workspace, tmp_pat
     assert (folder / "index.html").exists()
 
 
-SLOW = 'import subprocess, time\nsubprocess.Popen(["sleep", "300"])\ntime.sleep(0.4)'
+SLOW = 'import subprocess, time\nsubprocess.Popen(["sleep", "300"])\ntime.sleep(0.2)'
 PHASES: dict[str, Callable[[Path, Marked], bool]] = {
     "while processes come up": lambda folder, mark: until(mark.parents),
     "while pages run": lambda folder, mark: until(lambda: len(mark.kernels()) >= 2, 40),
     "when rows are written": lambda folder, mark: until(lambda: len(_manifest(folder)) >= 3, 40),
 }
 """What comes true in that phase of a run."""
+VICTIMS = ["coordinator", "worker", "warm parent"]
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("victim", ["coordinator", "worker", "warm parent"])
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_kill_minus_9_of_anything_leaves_nothing_behind_and_the_run_goes_on(
     own: Own, firm: Workspace, tmp_path: Path, phase: str, victim: str
 ) -> None:
-    workspace, folder = standin.eject(own(firm), SLOW), tmp_path / "run"
+    _survives(standin.eject(own(firm), SLOW), tmp_path / "run", phase, victim)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_five_kills_in_each_phase(own: Own, firm: Workspace, tmp_path: Path, phase: str, victim: str) -> None:
+    workspace = standin.eject(own(firm), SLOW)
+    for number in range(5):
+        _survives(workspace, tmp_path / f"run-{number}", phase, victim)
+
+
+def _survives(workspace: Workspace, folder: Path, phase: str, victim: str) -> None:
     with marked() as mark, _running(workspace, mark, "--out", folder) as process:
         assert PHASES[phase](folder, mark)
         killed = _victim(victim, process.pid, mark)

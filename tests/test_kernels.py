@@ -417,6 +417,8 @@ def test_a_cell_that_never_ends_can_be_interrupted(small: Kernel, tmp_path: Path
     for endless in ("while True: pass", "import time; time.sleep(600)", "import subprocess; subprocess.run(['sleep', '600'])"):  # fmt: skip
         before = small.process.pid
         small.begin(endless, tmp_path / "begun")
+        if "subprocess" in endless:
+            wait_for(small.process.children)
         small.manager.interrupt_kernel()
         assert _error(small) == "KeyboardInterrupt"
         assert small.run("print('goes on')") == "goes on\n"
