@@ -23,6 +23,8 @@ Pair = tuple[str, str]
 OUTPUTS = 12
 """Outputs that a reader sees on a page, charts among them."""
 CHARTS = 4
+_OUTPUT = ("application/vnd.voila.cell-output+json", 'class="cb-output"')
+"""How an output stands in a page: stock, and ours where it takes no front end."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ def ours(made: Workspace, asked: list[Pair]) -> Iterator[Host]:
         )
     finally:
         server.stop()
+
+
+def shown(page: str) -> int:
+    """How many outputs a page holds."""
+    return sum(map(page.count, _OUTPUT))
 
 
 def _free_port() -> int:

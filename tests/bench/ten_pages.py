@@ -45,7 +45,7 @@ def _fetch(host: hosts.Host, page: str) -> float:
     begun = perf_counter()
     answer = requests.get(page, cookies=host.cookies, timeout=120)
     taken = perf_counter() - begun
-    if answer.text.count("application/vnd.voila.cell-output+json") < hosts.OUTPUTS:
+    if hosts.shown(answer.text) < hosts.OUTPUTS:
         raise RuntimeError(page, answer.status_code)
     return taken
 

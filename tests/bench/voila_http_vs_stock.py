@@ -14,8 +14,6 @@ from tests.bench.yard import Row, pairs, workspace
 
 VISITS = 6
 TARGET_SECONDS = 0.8
-_OUTPUT = ("application/vnd.voila.cell-output+json", 'class="cb-output"')
-"""How an output stands in a page: stock, and ours where it takes no front end."""
 
 
 def measure(folder: Path) -> Row:
@@ -35,7 +33,7 @@ def _seconds(host: hosts.Host, page: str) -> float:
     answer = requests.get(page, cookies=host.cookies, timeout=120)
     taken = perf_counter() - begun
     answer.raise_for_status()
-    shown = sum(map(answer.text.count, _OUTPUT))
+    shown = hosts.shown(answer.text)
     if shown < hosts.OUTPUTS:
         raise RuntimeError(page, shown, answer.text[-2000:])
     return taken

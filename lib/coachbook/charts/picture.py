@@ -16,6 +16,7 @@ from coachbook.charts import theme
 CHART = "application/vnd.coachbook.chart+json"
 Host = Literal["", "batch", "serve"]
 
+_FIRST_CHINESE = "\u2e80"
 _host: Host = ""
 
 
@@ -80,7 +81,10 @@ def svg(spec: dict[str, Any], width: int = theme.STATIC_WIDTH) -> str:
     """
     import vl_convert
 
-    vega = _compiled(json.dumps(spec))
+    text = json.dumps(spec, ensure_ascii=False)
+    if text.isascii() or not any(sign >= _FIRST_CHINESE for sign in text):
+        text = text.replace(theme.FONT, theme.FONT_WITHOUT_CHINESE)
+    vega = _compiled(text)
     fixed = {**vega, "width": width} if spec.get("width") == "container" else vega
     drawn: str = vl_convert.vega_to_svg(fixed, allowed_base_urls=[])
     return drawn
