@@ -7,8 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -100,16 +98,6 @@ def kernel_of(page: str) -> str:
 def short(kernel_id: str) -> str:
     """As much of a kernel's id as the name of its process has room for."""
     return kernel_id[:8]
-
-
-def eventually(holds: Callable[[], object], seconds: float = 10) -> bool:
-    """Whether it holds before the time is up."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def put_notebook(workspace: Workspace, *cells: str) -> Path:

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Page, Request, Response, sync_playwrigh
 
 from coachbook.settings import Workspace
 from tests.chromium import OPTIONS
-from tests.serving import Server, eventually, kernel_of, put_notebook, short
+from tests.processes import until
+from tests.serving import Server, kernel_of, put_notebook, short
 
 COMPLETE_MS = 60_000
 N1 = "/w/retrospective?rep=N1&period=2021-10&locale=en"
@@ -121,7 +122,7 @@ def test_from_the_link_to_a_complete_page(chromium: Browser, server: Server) -> 
     assert page.locator("html").get_attribute("lang") == "en"
     assert "application/vnd.coachbook" not in page.content()
     page.mouse.wheel(0, 100_000)
-    assert eventually(lambda: page.evaluate("scrollY") > 900)
+    assert until(lambda: page.evaluate("scrollY") > 900)
     assert page.pdf(format="A4").count(b"/Type /Page\n") > 1
     assert visitor.faults == []
     visitor.context.close()
@@ -163,7 +164,7 @@ def test_choosers_open_another_page_and_end_the_one_that_is_left(
         assert page.url == f"{server.base}/w/retrospective?rep=S1&period=2021-10&locale=en"
         chosen = page.get_by_label("Rep").locator("option:checked")
         assert chosen.inner_text() == f"{HOSTILE}1)</script>"
-        assert eventually(lambda: short(left) not in server.kernels())
+        assert until(lambda: short(left) not in server.kernels())
 
         page.get_by_label("Period").focus()
         page.keyboard.press("ArrowDown")
@@ -172,7 +173,7 @@ def test_choosers_open_another_page_and_end_the_one_that_is_left(
         page.wait_for_selector("text=page of S1 in 2021-09, en")
         unfinished = kernel_of(page.content())
         page.goto(f"{server.base}/")
-        assert eventually(lambda: short(unfinished) not in server.kernels())
+        assert until(lambda: short(unfinished) not in server.kernels())
         assert visitor.faults == []
     finally:
         notebook.unlink()

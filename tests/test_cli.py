@@ -22,7 +22,7 @@ from coachbook.cli.console import note, progress, table
 from coachbook.settings import Settings, Workspace
 from coachbook.text import Locale, speaking
 from tests.conftest import COMMAND, RunCli
-from tests.serving import eventually
+from tests.processes import until
 
 LONG = "x" * 10_240
 HOSTILE = "no such thing \x1b[31m[bold]\u202e"
@@ -380,7 +380,7 @@ def test_lab_opens_on_the_workspace(there: Workspace) -> None:
             said += line
         assert "coachbook eject retrospective" in said
         address = found[0].replace("/lab?", "/api/contents?")
-        assert eventually(lambda: _lists("coachbook.toml", address), seconds=30)
+        assert until(lambda: _lists("coachbook.toml", address), seconds=30)
     finally:
         server.terminate()
         server.communicate(timeout=30)

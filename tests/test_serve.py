@@ -17,7 +17,8 @@ import requests
 
 from coachbook.settings import Workspace
 from tests.conftest import RunCli
-from tests.serving import Server, eventually, kernel_of, put_notebook, short
+from tests.processes import until
+from tests.serving import Server, kernel_of, put_notebook, short
 
 PAGE = "/w/retrospective?rep=N1&period=2021-10"
 PASSWORD = "hunter2-of-the-database"
@@ -192,7 +193,7 @@ def test_kernels_belong_to_whoever_opened_the_page(server: Server, open_page: tu
 
     left = server.session("second").post(f"{server.base}/voila/api/shutdown/{theirs}")
     assert left.status_code == 204
-    assert eventually(lambda: short(theirs) not in server.kernels())
+    assert until(lambda: short(theirs) not in server.kernels())
     assert short(mine) in server.kernels()
 
 
@@ -290,10 +291,10 @@ def test_a_kernel_ends_when_its_visitor_leaves_early(server: Server, workspace: 
             assert answer.status_code == 200
             head = answer.iter_content(100)
             assert b"html" in next(head)
-            assert eventually(lambda: set(server.kernels()) - before)
+            assert until(lambda: set(server.kernels()) - before)
     finally:
         put_notebook(workspace, *QUICK)
-    assert eventually(lambda: set(server.kernels()) <= before)
+    assert until(lambda: set(server.kernels()) <= before)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
@@ -303,7 +304,7 @@ def test_stopping_ends_every_kernel_and_says_nothing(workspace: Workspace, how: 
     kernels = list(server.kernels().values())
     assert kernels
     assert server.stop(how) == (0, "")
-    assert eventually(lambda: not any(kernel.is_running() for kernel in kernels))
+    assert until(lambda: not any(kernel.is_running() for kernel in kernels))
 
 
 def test_a_port_in_use_is_refused_with_a_free_one(
@@ -329,7 +330,7 @@ def test_figures_that_take_long_are_waited_for_on_a_page_that_says_so(workspace:
             assert "October 2021 as of November 3, 2021" in answer.text
         assert visitors[0].get(asked + "&locale=zh_CN").text.count("2021年11月3日")
         assert not server.kernels()
-        eventually(lambda: visitors[0].get(asked).status_code == 200)
+        until(lambda: visitors[0].get(asked).status_code == 200)
         assert "made for N1" in visitors[1].get(asked).text
         assert visitors[0].get(asked.replace("rep=N1", "rep=nobody")).status_code == 404
     finally:

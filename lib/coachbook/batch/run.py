@@ -134,8 +134,11 @@ class _Batch:
 
     def __post_init__(self) -> None:
         plan, earlier = self.plan, self.folder.rows()
-        done = [p for p in plan.mine if self.folder.finished(earlier.get(p.scope.id), plan.files(p))]
-        self.waiting = deque(page for page in plan.mine if page not in set(done))
+        self.waiting = deque(
+            page
+            for page in plan.mine
+            if not self.folder.finished(earlier.get(page.scope.id), plan.files(page))
+        )
 
     def made(self) -> Iterator[Row]:
         """Rows as their pages finish, each on disk before it comes; those that were not tried last."""
