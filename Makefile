@@ -9,7 +9,7 @@ TESTED := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test verify bench pictures lint environment inventory reference messages clean
+.PHONY: help setup demo test verify bench pictures lint environment inventory reference font messages clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +42,9 @@ inventory: .venv/.test ## write the inventory in ARCHITECTURE.md anew from the t
 
 reference: .venv/.test ## write docs/tables.md and the preset generic anew from the tables
 	$(BIN)/python -m tests.house.reference
+
+font: .venv/.test ## write the font that charts are measured with anew
+	$(BIN)/python -m tests.house.font
 
 messages: .venv/.test ## bring the catalogues up to the texts in code and notebooks
 	$(BIN)/python -m tests.house.messages

@@ -28,8 +28,9 @@ CASES = {
     "good": "N1", "bad": "N2", "new": "N3", "leaving": "N4", "no-deal": "N6", "chinese-name": "N5", "hostile-name": "S1",
 }  # fmt: skip
 TEAM = "north"
-_SERVED = """() => document.querySelectorAll('.cb-chart svg').length >= 4
-    && document.querySelectorAll('.widget-dropdown, .jupyter-widgets').length > 0"""
+_SERVED = (
+    "() => document.querySelectorAll('.cb-chart svg').length >= 4 && !document.querySelector('#cb-loading')"
+)
 
 
 def static(workspace: Workspace, folder: Path, workbook: str, locale: Locale) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 import coachbook
 from tests.house.environment import environment
+from tests.house.font import FONT, font
 from tests.house.inventory import FILE as ARCHITECTURE
 from tests.house.inventory import with_inventory
 
@@ -129,6 +130,11 @@ def test_the_inventory_is_the_tree() -> None:
 
 def test_environment_yml_is_made_from_pyproject() -> None:
     assert (ROOT / "environment.yml").read_text(encoding="utf-8") == environment(), "run: make environment"
+
+
+def test_the_font_of_charts_is_made_from_its_description(tmp_path: Path) -> None:
+    font().save(tmp_path / "em.ttf")
+    assert FONT.read_bytes() == (tmp_path / "em.ttf").read_bytes(), "run: make font"
 
 
 def test_the_changelog_tells_of_this_version() -> None:

@@ -13,11 +13,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from coachbook import sources
 from coachbook.access import Reader
 from coachbook.charts import show_for
 from coachbook.metrics import METRICS
 from coachbook.settings import Workspace
-from coachbook.text import Locale, speaking
+from coachbook.text import UNKNOWN, Locale, speaking
 from coachbook.workbooks.retrospective import MIME, TILES, Retrospective
 from tests.reviews import Person, Review, Sale, against, company, finding, pages, retrospective, reviews
 
@@ -228,6 +229,50 @@ def test_evidence_names_the_deals_behind_a_figure(small: dict[str, Review]) -> N
             assert found["n"] == len(behind)
 
 
+def test_the_rows_are_the_deals_that_the_figures_count(firm: Workspace) -> None:
+    with (FIRM / "Deals.csv").open(encoding="utf-8", newline="") as file:
+        deals = list(csv.DictReader(file))
+    said = {"Won": "won", "Lost": "lost", "In progress": "open"}
+    for page in pages(firm):
+        counted = [
+            (d["Deal id"], said[d["State"]]) for d in deals
+            if d["Owner"] == page.scope.id and d["State"] in said
+            and (d["State"] == "In progress" or d["Close date"].endswith("/10/2021"))
+        ]  # fmt: skip
+        sheet = retrospective(firm, page).rows()
+        of = {status: sum(result == status for _id, result in counted) for status in said.values()}
+        assert of["won"] <= 25 >= max(of.values())
+        listed = sorted((row[1], row[2]) for row in sheet.rows if row[0] != "no such deal")
+        assert listed == sorted(counted)
+        assert sheet.caption == (
+            f"Deals behind the figures: {of['won']} won, {of['lost']} lost, {of['open']} open"
+        )
+
+
+def test_parts_in_deals_stand_beside_their_amounts(firm: Workspace, tmp_path: Path) -> None:
+    """Ada has 70 % of her deal, Bob the rest; Bob's other deal is all his."""
+    source = tmp_path / "files"
+    people = [Person("a", "Ada"), Person("b", "Bob")]
+    sales = [
+        Sale("a", "won", "2021-10-05", "1000", name="Shared"),
+        Sale("b", "won", "2021-10-06", "10", name="Own"),
+    ]
+    made = company(tmp_path, people, sales)
+    (source / "splits.csv").write_text("deal,rep,share\nD0000,a,0.7\nD0000,b,0.3\n", encoding="utf-8")
+    with (source / "mapping.toml").open("a", encoding="utf-8") as mapping:
+        mapping.write(
+            '[splits]\nfile = "splits.csv"\n[splits.columns]\ndeal_id = "deal"\nrep_id = "rep"\nshare = "share"\n'
+            'kind = { constant = "revenue" }\n'
+        )
+    sources.import_paths(made, [source])
+    rows = {page.scope.id: retrospective(made, page).rows() for page in pages(made)}
+    assert [(row[3], row[7]) for row in rows["a"].rows] == [("$1,000", "$700")]
+    assert [(row[1], row[3], row[7]) for row in rows["b"].rows] == [
+        ("D0001", "$10", "$10"), ("D0000", UNKNOWN, "$300"),
+    ]  # fmt: skip
+    assert "Shared" not in str(rows["b"])
+
+
 # The small company, person by person
 
 
@@ -347,7 +392,7 @@ class _Page(HTMLParser):
 
 
 def _bundles(review: Retrospective) -> list[dict[str, Any]]:
-    made = [getattr(review, part)() for part in PARTS] + [review.behind("win_rate_count"), review]
+    made = [getattr(review, part)() for part in PARTS] + [review]
     return [part._repr_mimebundle_() for part in made]
 
 

@@ -202,6 +202,20 @@ def test_a_chart_that_takes_any_width_is_drawn_once_more_for_phones() -> None:
     assert {image["alt"] for image in tree.select("img")} == {alt}
 
 
+def test_a_picture_in_pixels_has_words_too() -> None:
+    data = {"text/plain": 'a plot of "<&>"'}
+    outputs = (
+        new_output("display_data", data={kind: "iVBO\nRw0=", **data}) for kind in ("image/png", "image/jpeg")
+    )
+    page = _page(*outputs)
+    _stands_alone(page)
+    images = BeautifulSoup(page, "html.parser").select("img")
+    assert [image["alt"] for image in images] == [data["text/plain"]] * 2
+    assert [image["src"] for image in images] == [
+        f"data:image/{kind};base64,iVBORw0=" for kind in ("png", "jpeg")
+    ]
+
+
 # The index
 
 

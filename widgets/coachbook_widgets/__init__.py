@@ -1,5 +1,1 @@
-"""ipywidgets components of coachbook: what they show comes in as a callable."""
-
-from coachbook_widgets.chooser import Chooser
-
-__all__ = ["Chooser"]
+"""ipywidgets and anywidget components of coachbook, one file each. What only shows is HTML (`charts`) and needs none."""

@@ -83,7 +83,7 @@ def _context() -> BaseContext:
     # Its socket lies where it is cleared away whatever happens; the place that multiprocessing makes outlives a kill.
     multiprocessing.current_process()._config.setdefault("tempdir", str(kernels.folder()))  # type: ignore[attr-defined]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["coachbook.batch.work"])
+    context.set_forkserver_preload(["coachbook.batch.preload"])
     return context
 
 

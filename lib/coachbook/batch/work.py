@@ -51,6 +51,7 @@ START_SECONDS = 60
 GRACE_SECONDS = 5.0
 """So long a cell that was interrupted may take to end before its kernel is killed."""
 _CLEARED_SECONDS = 2.0
+_ANY_CHART = {"mark": "point", "data": {"values": []}}
 _OWNER = "owner"
 _ENGINE = "coachbook"
 _EVALUE_LENGTH = 500
@@ -141,6 +142,7 @@ def prepare(scratch: str, parent: kernels.Address) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
+    charts.svg(_ANY_CHART)  # the first drawing takes 0.3 s, while the kernels' parent is not up yet either
 
 
 def make(task: Task) -> Made:

@@ -21,7 +21,7 @@ warnings.filterwarnings("ignore", "PyArrow Table support is currently experiment
 class Sheet:
     """A table of texts. The first column names the row; `right` lists columns of figures.
 
-    `id` is stable, so that a page is the same from run to run; `marked` rows are the reader's own.
+    Figures, and the texts of columns in `whole`, stay on one line. `id` is stable, so that a page is the same from run to run; `marked` rows are the reader's own.
     """
 
     id: str
@@ -30,6 +30,7 @@ class Sheet:
     caption: str
     note: str = ""
     right: tuple[int, ...] = ()
+    whole: tuple[int, ...] = ()
     marked: frozenset[int] = field(default_factory=frozenset)
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, str]:
@@ -68,10 +69,10 @@ class Sheet:
             )
         )
         if self.right:
-            figures = [keys[i] for i in self.right]
-            table = table.cols_align(align="right", columns=figures)
+            table = table.cols_align(align="right", columns=[keys[i] for i in self.right])
+        if unbroken := [keys[i] for i in (*self.right, *self.whole)]:
             table = table.tab_style(
-                style=style.css("white-space:nowrap"), locations=loc.body(columns=figures)
+                style=style.css("white-space:nowrap"), locations=loc.body(columns=unbroken)
             )
         if self.marked:
             bold = style.text(weight="bold", color=theme.ACCENT)

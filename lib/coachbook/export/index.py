@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,7 +29,7 @@ def told(notebook: Mapping[str, Any]) -> Told | None:
     reviews = [output["data"][REVIEW] for output in outputs if REVIEW in output.get("data", {})]
     if not reviews:
         return None
-    return {
+    told = {
         "named": [{"text": str(named["text"])} for named in reviews[-1]["named"]],
         "findings": [
             {key: finding[key] for key in ("metric", "value", "unit", "n", "interval")}
@@ -36,6 +37,9 @@ def told(notebook: Mapping[str, Any]) -> Told | None:
             if finding["metric"] in _METRICS
         ],
     }
+    # Plain data: it goes to a process that knows nothing of notebooks, and would load all that they need.
+    plain: Told = json.loads(json.dumps(told))
+    return plain
 
 
 @dataclass(frozen=True)

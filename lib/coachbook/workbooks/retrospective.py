@@ -8,7 +8,7 @@ from typing import Any
 
 from babel.numbers import get_currency_precision
 
-from coachbook.charts import Picture, Prose, Sheet, is_served, theme
+from coachbook.charts import Picture, Prose, Sheet, theme
 from coachbook.charts.movement import Part, movement
 from coachbook.charts.strip import Bar, strip
 from coachbook.charts.tiles import Tile, Tiles, Tone
@@ -21,7 +21,6 @@ from coachbook.model.periods import Period, parse_day
 from coachbook.text import UNKNOWN, _, active, day, money, number, percent, points, told
 from coachbook.warehouse.slices import Deal, Slice
 from coachbook.workbooks import wording
-from coachbook_widgets import Chooser
 
 SCHEMA = "coachbook.review/1"
 MIME = "application/vnd.coachbook.review+json"
@@ -447,7 +446,7 @@ class Retrospective:
         rows = tuple(
             (
                 said[d.status], d.name or d.deal_id, d.product or UNKNOWN,
-                money(d.amount_minor, self.slice.about["currency"]),
+                self._money(d.amount_minor),
                 number((d.close_on - d.created_on).days) if d.close_on and d.created_on else UNKNOWN,
             )
             for d in top
@@ -500,23 +499,30 @@ class Retrospective:
             bars.append(_bar(self.name, rate.value, low, high, rate.n, own=True))
         return sorted(bars, key=lambda b: -(b.value or 0))
 
-    # The rows behind a figure
+    # The rows behind the figures
 
-    def behind(self, metric: str) -> Sheet:
-        """The deals that a figure counts, the largest first."""
-        title, deals = _(MAIN[metric].title), self._behind(MAIN[metric])
-        columns = (_("Deal"), _("Id"), _("Product"), _("Result"), _("Created"), _("Closes"), _("Amount"))
-        rows = tuple(self._deal_row(deal) for deal in deals[:MOST_ROWS])
-        nothing = ((_("no such deal"), *[UNKNOWN] * 6),)
-        caption = _("Deals behind “{title}”: {n}", title=title, n=number(len(deals)))
-        notes = [_("The largest {most} are listed.", most=MOST_ROWS)] if len(deals) > MOST_ROWS else []
-        if self._shares_deals and "won" in MAIN[metric].counts:
-            part = _("Of a shared deal, the amount is the part credited to {name}.", name=self.name)
-            notes.append(
-                part if MAIN[metric].credited else _("Amounts are those of whole deals, shared or not.")
-            )
-        note = " ".join(notes)
-        return Sheet(f"behind-{metric}", columns, rows or nothing, caption, note, right=(4, 5, 6))
+    def rows(self) -> Sheet:
+        """The deals that the figures count: won, lost, open, of each the largest first; parts in others' deals below."""
+        won, lost, still_open = self._decided("won"), self._decided("lost"), self._open()
+        columns = [_("Deal"), _("Id"), _("Result"), _("Amount"), _("Closes"), _("Created"), _("Product")]
+        rows = [self._deal_row(deal) for deals in (won, lost, still_open) for deal in deals[:MOST_ROWS]]
+        if self._shares_deals:
+            parts = {deal.deal_id: deal.amount_minor for deal in self._behind(MAIN["won_amount"])}
+            columns.append(_("Credited"))
+            rows = [(*row, self._money(parts.pop(row[1], None))) for row in rows]
+            others = _("a share in somebody else's deal")
+            rows += [(others, key, *[UNKNOWN] * 5, self._money(part)) for key, part in parts.items()]
+        nothing = (_("no such deal"), *[UNKNOWN] * (len(columns) - 1))
+        caption = _(
+            "Deals behind the figures: {won} won, {lost} lost, {open} open",
+            won=number(len(won)), lost=number(len(lost)), open=number(len(still_open)),
+        )  # fmt: skip
+        note = _("Of each result, the largest {most} are listed.", most=MOST_ROWS)
+        long = max(map(len, (won, lost, still_open))) > MOST_ROWS
+        return Sheet(
+            "rows", tuple(columns), tuple(rows) or (nothing,), caption, note if long else "",
+            right=(3, 4, 5, 7)[: len(columns) - 4], whole=(1, 2),
+        )  # fmt: skip
 
     def _behind(self, metric: Metric) -> list[Deal]:
         """The deals that a metric counts, the largest first; one that counts credit, with the part credited."""
@@ -544,21 +550,13 @@ class Retrospective:
     def _deal_row(self, deal: Deal) -> tuple[str, ...]:
         said = {"won": _("won"), "lost": _("lost"), "open": _("open")}
         return (
-            deal.name or UNKNOWN, deal.deal_id, deal.product or UNKNOWN, said[deal.status],
-            *(day.isoformat() if day else UNKNOWN for day in (deal.created_on, deal.close_on)),
-            money(deal.amount_minor, self.slice.about["currency"]),
+            deal.name or UNKNOWN, deal.deal_id, said[deal.status], self._money(deal.amount_minor),
+            *(day.isoformat() if day else UNKNOWN for day in (deal.close_on, deal.created_on)),
+            deal.product or UNKNOWN,
         )  # fmt: skip
 
-    def rows(self) -> Chooser | Sheet:
-        """A served page lets the reader choose the figure; elsewhere the deals behind the win rate."""
-        if not is_served():
-            return self.behind("win_rate_count")
-        choices = {_(MAIN[f.metric].title): f.metric for f in reversed(self.findings)}
-        return Chooser(
-            label=_("Figure"),
-            choices=dict(reversed(choices.items())),
-            show=lambda metric: self.behind(metric).html,
-        )
+    def _money(self, minor: int | None) -> str:
+        return money(minor, self.slice.about["currency"])
 
     # What the data cannot tell
 
@@ -640,7 +638,7 @@ def _part(deal: Deal | None, deal_id: str, credited_minor: int) -> Deal:
     """A deal with the part credited as its amount; of somebody else's deal no more is told."""
     if deal:
         return replace(deal, amount_minor=credited_minor)
-    return Deal(deal_id, _("a share in somebody else's deal"), None, "won", None, None, credited_minor)
+    return Deal(deal_id, None, None, "won", None, None, credited_minor)
 
 
 def _largest_first(deal: Deal) -> tuple[int, str]:
