@@ -3,58 +3,51 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from pathlib import Path
 from statistics import median
 
+from coachbook import facts
 from coachbook.catalogue import workbook
-from tests.bench.yard import AS_OF, Row, pairs, quoted, say, seconds, workspace
+from coachbook.facts import Asked
+from coachbook.settings import Workspace
+from tests.bench.companies import imported
+from tests.bench.yard import Row, quoted, say, seconds
 
 ROUNDS = 3
-PAGES = 20
-"""Of a period; a round makes two periods, since the sample has 20 reps."""
+PAGES = 40
+REPS = 50
+"""Of the made-up company; some of them have left, or have not come yet."""
 TARGET_RATIO = 12.0
 
 
 def measure(folder: Path) -> Row:
-    """Each in turn, with pages of its own: every pair of rep and period is asked for once by each side."""
-    made = workspace(folder / "workspace")
-    asked = list(islice(pairs(made), 2 * PAGES))
+    """Each in turn, with a month of its own for each round: no side makes a page twice."""
+    made, _took = imported(REPS, folder / "workspace")
     stock, ours = [], []
-    for number in range(ROUNDS):
-        stock.append(_stock(made.folder, folder / f"stock-{number}", asked))
-        ours.append(_ours(made.folder, folder / f"ours-{number}", asked))
-    say(f"  {len(asked)} pages: stock {median(stock):.1f} s, ours {median(ours):.1f} s")
+    for period in facts.periods(made)[1 : ROUNDS + 1]:
+        reps = [member.rep_id for member in facts.roster(made, period)][:PAGES]
+        facts.ensure(made, facts.settle(made, Asked(period=period)))
+        stock.append(_stock(made, folder / f"stock-{period}", reps, period))
+        ours.append(_ours(made, folder / f"ours-{period}", reps, period))
+    say(f"  {PAGES} pages: stock {median(stock):.1f} s, ours {median(ours):.1f} s")
     return Row(
         "batch_vs_papermill", median(ours), "s", against=median(stock), target=median(stock) / TARGET_RATIO
     )
 
 
-def _stock(workspace_folder: Path, out: Path, asked: list[tuple[str, str]]) -> float:
+def _stock(made: Workspace, out: Path, reps: list[str], period: str) -> float:
     out.mkdir()
-    one = quoted("papermill", workbook("retrospective").path)
-    one += f" {quoted(out)}/{{1}}-{{2}}.ipynb -k python3 -p rep {{1}} -p period {{2}} -p as_of {AS_OF} --no-progress-bar"
-    shell = one.replace("{1}", "$0").replace("{2}", "$1")
-    listed = " ".join(f"{rep} {period}" for rep, period in asked)
-    return seconds(f"printf '%s %s\\n' {listed} | xargs -P 2 -L 1 sh -c {quoted(shell)}", workspace_folder)
+    one = f"{quoted('papermill', workbook('retrospective').path)} {quoted(out)}/$0.ipynb -k python3 -p rep $0 -p period {period} --no-progress-bar"
+    return seconds(f"printf '%s\\n' {quoted(*reps)} | xargs -P 2 -L 1 sh -c {quoted(one)}", made.folder)
 
 
-def _ours(workspace_folder: Path, out: Path, asked: list[tuple[str, str]]) -> float:
-    """One command a period, one after another; each comes up anew."""
-    commands = []
-    for period in sorted({period for _rep, period in asked}):
-        reps = ",".join(rep for rep, of in asked if of == period)
-        commands.append(
-            quoted(
-                "coachbook", "run", "retrospective", "--reps", reps, "--period", period, "--as-of", AS_OF,
-                "--workers", "2", "--format", "ipynb", "--out", out / period,
-            )
-        )  # fmt: skip
-    taken = seconds(" && ".join(commands), workspace_folder)
-    rows = [
-        json.loads(line)
-        for file in out.rglob("manifest.jsonl")
-        for line in file.read_text("utf-8").splitlines()
-    ]
+def _ours(made: Workspace, out: Path, reps: list[str], period: str) -> float:
+    command = quoted(
+        "coachbook", "run", "retrospective", "--reps", ",".join(reps), "--period", period, "--workers", "2",
+        "--format", "ipynb", "--out", out,
+    )  # fmt: skip
+    taken = seconds(command, made.folder)
+    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text("utf-8").splitlines()]
+    assert len(rows) == PAGES
     say(f"  cells: {sum(row['cells_seconds'] for row in rows):.1f} s of {len(rows)} pages")
     return taken
