@@ -14,6 +14,7 @@ from statsmodels.stats import proportion
 
 from coachbook.stats import power
 from coachbook.stats.intervals import wilson
+from tests.house.reference import POWER, power_page
 
 LEVEL = 0.95
 SHARES = [0.05, 0.15, 0.25, 0.4, 0.5, 0.7, 0.9]
@@ -216,3 +217,7 @@ def test_the_table_says_what_can_be_seen() -> None:
         other = drawn[0] - drawn[1] > np.hypot(high2 - drawn[1], drawn[0] - low1)
         assert row.beside_equal == pytest.approx(np.mean(clear | other), abs=0.012)
         assert row.beside_known == pytest.approx(np.mean((high1 < base) | (low1 > base)), abs=0.012)
+
+
+def test_the_power_table_of_the_docs_is_made_from_the_code() -> None:
+    assert POWER.read_text(encoding="utf-8") == power_page(), "run: make reference"
