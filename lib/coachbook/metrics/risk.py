@@ -1,0 +1,137 @@
+"""Which open deals are at risk: by flags that past deals which wore them bear out, and by no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib.resources import files
+from typing import Literal, get_args
+
+import numpy as np
+from duckdb import DuckDBPyConnection
+
+from coachbook.metrics.changes import NO_TOUCHES
+from coachbook.model.findings import LEVEL, Interval
+from coachbook.model.periods import Span
+from coachbook.stats.power import newcombe
+
+Flag = Literal["overdue", "pushed", "quiet", "slow"]
+FLAGS: tuple[Flag, ...] = get_args(Flag)
+"""Close date in the past; moved to a later day at least `PUSHES` times; nothing done or changed for `QUIET_DAYS`; longer in
+its stage than `SLOW` of the deals that were won."""
+PUSHES, QUIET_DAYS, SLOW = 2, 30, 0.8
+HORIZON_DAYS = 90
+"""A deal that wore a flag is looked at again after so many days."""
+LOOK_BACK_DAYS = 730
+FEWEST = 20
+"""Fewest deals with a flag, and without it, that may tell whether it means anything."""
+MOST_SHOWN = 5
+_TERMS = {"horizon": HORIZON_DAYS, "pushes": PUSHES, "quiet": QUIET_DAYS, "slow": SLOW, "fewest": FEWEST}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of deals within `HORIZON_DAYS`: of `n` with the flag `won` were won, of those without it the others.
+
+    `interval`: of the difference of the two shares, with less without; None: too few of either. Each deal counts once, on
+    one of the month's ends at which it was open.
+    """
+
+    flag: Flag
+    n: int
+    won: int
+    without_n: int
+    without_won: int
+    interval: Interval | None
+
+    @property
+    def lift(self) -> float | None:
+        """How many times as often deals with the flag were won; below 1 it warns. None: of those without, none was."""
+        return (
+            self.won * self.without_n / (self.n * self.without_won) if self.n and self.without_won else None
+        )
+
+    @property
+    def holds(self) -> bool:
+        """Whether deals with the flag are won less often, beyond chance: only then it is shown."""
+        return self.interval is not None and self.interval.high < 0
+
+
+@dataclass(frozen=True)
+class AtRisk:
+    """An open deal that wears flags which hold; `amount_minor` in minor units of its own `currency`."""
+
+    deal_id: str
+    rep_id: str | None
+    stage: str | None
+    close_on: date | None
+    amount_minor: int | None
+    currency: str | None
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Every flag with its record, and all open deals that wear one which holds, by id."""
+
+    records: tuple[Record, ...]
+    deals: tuple[AtRisk, ...]
+
+    def shown(self, span: Span, reps: Iterable[str]) -> tuple[AtRisk, ...]:
+        """At most `MOST_SHOWN` of these reps' deals: those that would change the span first, the largest of them first."""
+        mine = set(reps)
+        theirs = [deal for deal in self.deals if deal.rep_id in mine]
+        late = [not (deal.close_on and deal.close_on < span.after) for deal in theirs]
+        order = sorted(
+            range(len(theirs)), key=lambda i: (late[i], -(theirs[i].amount_minor or 0), theirs[i].deal_id)
+        )
+        return tuple(theirs[i] for i in order[:MOST_SHOWN])
+
+
+def risk(connection: DuckDBPyConnection, as_of: date, *, touches: str = NO_TOUCHES) -> Risk:
+    """Of the whole company as known at `as_of`; `connection` has the views of `Snapshot.known`.
+
+    `touches`: a query or view with `deal_id, day`, what was done about deals.
+    """
+    sql = (files("coachbook.metrics") / "risk.sql").read_text(encoding="utf-8").format(touches=touches)
+    terms = {**_TERMS, "as_of": as_of, "first": as_of - timedelta(days=LOOK_BACK_DAYS), "last": as_of}
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE flagged AS {sql}", terms)
+    records = tuple(_record(connection, flag) for flag in FLAGS)
+    holding = [record.flag for record in records if record.holds]
+    return Risk(records, tuple(_at_risk(connection, holding)))
+
+
+def _record(connection: DuckDBPyConnection, flag: Flag) -> Record:
+    """One day of each deal, drawn by its id: days of the same deal tell the same story."""
+    found = connection.execute(
+        f"""
+        WITH drawn AS (
+            FROM flagged WHERE won IS NOT NULL
+            QUALIFY row_number() OVER (PARTITION BY deal_id ORDER BY hash(deal_id, day)) = 1
+        )
+        SELECT count(*) FILTER ({flag}), count(*) FILTER ({flag} AND won),
+            count(*) FILTER (NOT {flag}), count(*) FILTER (NOT {flag} AND won) FROM drawn
+        """
+    ).fetchone()
+    n, won, without_n, without_won = found or (0, 0, 0, 0)
+    interval = None
+    if min(n, without_n) >= FEWEST:
+        x1, n1, x2, n2 = np.array([won, n, without_won, without_n], dtype=np.float64)
+        low, high = newcombe(x1, n1, x2, n2, LEVEL)
+        interval = Interval(float(low), float(high))
+    return Record(flag, n, won, without_n, without_won, interval)
+
+
+def _at_risk(connection: DuckDBPyConnection, flags: list[Flag]) -> Iterable[AtRisk]:
+    if not flags:
+        return
+    rows = connection.execute(
+        f"""
+        SELECT deal_id, rep_id, stage, close_on, amount_minor, currency, [{", ".join(flags)}] FROM flagged
+        WHERE day = (SELECT max(day) FROM flagged) AND won IS NULL AND ({" OR ".join(flags)}) ORDER BY deal_id
+        """
+    ).fetchall()
+    for deal_id, rep_id, stage, close_on, amount_minor, currency, worn in rows:
+        held = tuple(flag for flag, is_worn in zip(flags, worn, strict=True) if is_worn)
+        yield AtRisk(deal_id, rep_id, stage, close_on, amount_minor, currency, held)

@@ -1,0 +1,51 @@
+-- Flags of deals: as worn on the last day of each month in `$first`..`$last` and on `$as_of`, with what became of the deal.
+-- One row per open deal and such day; `won` within $horizon days after it (null on days whose horizon has not passed).
+-- {touches}: deal_id, day of what was done about a deal.
+WITH days AS (
+    SELECT last_day(month)::DATE AS day
+    FROM generate_series($first::TIMESTAMP, $last::TIMESTAMP, INTERVAL 1 MONTH) AS t(month)
+    WHERE last_day(month) + $horizon <= $as_of
+    UNION SELECT $as_of
+),
+stretches AS ( -- of an instant, what it left; a date moved in the closing transaction is thus no push
+    FROM known_history WHERE from_on <= $as_of
+    QUALIFY row_number() OVER (PARTITION BY deal_id, from_at ORDER BY nr DESC) = 1
+),
+steps AS (
+    SELECT *, coalesce(status = 'open' AND lag(status) OVER ordered = 'open' AND close_on > lag(close_on) OVER ordered, false) AS is_push
+    FROM stretches WINDOW ordered AS (PARTITION BY deal_id ORDER BY nr)
+),
+walked AS (
+    SELECT deal_id, rep_id, stage, status, close_on, amount_minor, currency, from_on, until_on,
+        count(*) FILTER (is_push) OVER (PARTITION BY deal_id ORDER BY nr) AS pushes
+    FROM steps
+),
+usual AS ( -- how long deals that were won stayed
+    SELECT stage, quantile_cont(left_on - entered_on, $slow) AS slow_days
+    FROM known_visits WHERE left_on IS NOT NULL AND deal_id IN (SELECT deal_id FROM known_history WHERE status = 'won')
+    GROUP BY stage HAVING count(*) >= $fewest
+),
+standing AS (
+    SELECT d.day, w.* FROM walked AS w JOIN days AS d ON w.from_on <= d.day AND coalesce(w.until_on > d.day, true)
+    WHERE w.status = 'open'
+),
+touched AS (
+    SELECT s.deal_id, s.day, max(t.day) AS touched_on
+    FROM standing AS s JOIN {touches} AS t ON t.deal_id = s.deal_id AND t.day <= s.day GROUP BY ALL
+),
+visited AS (
+    SELECT s.deal_id, s.day, s.day - v.entered_on > u.slow_days AS is_slow
+    FROM standing AS s
+    JOIN known_visits AS v ON v.deal_id = s.deal_id AND v.entered_on <= s.day AND coalesce(v.left_on > s.day, true)
+    JOIN usual AS u ON u.stage = v.stage
+    QUALIFY row_number() OVER (PARTITION BY s.deal_id, s.day ORDER BY v.entered_at DESC, v.visit DESC) = 1
+),
+wins AS (SELECT deal_id, from_on AS won_on FROM stretches WHERE status = 'won')
+SELECT s.day, s.deal_id, s.rep_id, s.stage, s.close_on, s.amount_minor, s.currency,
+    s.close_on IS NOT NULL AND s.close_on < s.day AS overdue, s.pushes >= $pushes AS pushed,
+    s.day - greatest(s.from_on, t.touched_on) >= $quiet AS quiet, coalesce(v.is_slow, false) AS slow,
+    CASE WHEN s.day + $horizon <= $as_of THEN EXISTS (
+        SELECT 1 FROM wins AS w WHERE w.deal_id = s.deal_id AND w.won_on > s.day AND w.won_on <= s.day + $horizon
+    ) END AS won
+FROM standing AS s LEFT JOIN touched AS t USING (deal_id, day) LEFT JOIN visited AS v USING (deal_id, day)
+ORDER BY s.day, s.deal_id
