@@ -11,6 +11,14 @@ from duckdb import DuckDBPyConnection
 MEMORY = "3GB"
 """What DuckDB may hold before it spills; a laptop has room for this beside a browser."""
 
+CONVERTED = """
+CREATE OR REPLACE TEMP MACRO converted(minor, num, den) AS CASE
+    WHEN num = den THEN minor
+    ELSE (sign(minor) * ((abs(minor)::HUGEINT * num * 2 + den) // (den * 2)))::BIGINT
+END
+"""
+"""An amount at a rate, to the nearest minor unit, halves away from 0; null without amount or rate."""
+
 
 def in_memory(spill: Path | None = None) -> DuckDBPyConnection:
     """An in-memory connection that never reaches for the network; `spill` takes what memory cannot hold."""

@@ -17,6 +17,7 @@ from coachbook.model.periods import FiscalYear
 from coachbook.model.tables import ACCOUNTS, FX_RATES, PRODUCTS, SPLITS, Table
 from coachbook.text import N_
 from coachbook.warehouse.credits import credits_sql
+from coachbook.warehouse.database import CONVERTED
 from coachbook.warehouse.rosters import people_as_known, write_roster
 from coachbook.warehouse.versions import in_force
 
@@ -76,10 +77,7 @@ def resolve(connection: DuckDBPyConnection, terms: Terms, *, raw: str, out: str)
     people = people_as_known(connection, terms.as_of, raw=raw)
     write_roster(connection, people, f"{out}.roster")
     _seats(connection, people, terms.as_of, out)
-    connection.execute(
-        """CREATE OR REPLACE TEMP MACRO converted(minor, num, den) AS
-        (sign(minor) * ((abs(minor)::HUGEINT * num * 2 + den) // (den * 2)))::BIGINT"""
-    )
+    connection.execute(CONVERTED)
     text = (files("coachbook.warehouse") / "history.sql").read_text(encoding="utf-8")
     connection.execute(
         text.format(

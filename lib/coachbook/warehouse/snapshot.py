@@ -27,7 +27,7 @@ SIMULATED = "simulated"
 """The source that the simulator names."""
 _VIEWS = {
     "known": "deal_state", "known_history": "deal_history", "known_visits": "stage_visits",
-    "known_roster": "roster", "known_days": "days", "known_credits": "credits",
+    "known_roster": "roster", "known_days": "days", "known_credits": "credits", "known_rates": "rates",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ class Snapshot:
         """A connection as `connect`, with what was known at the end of the day `as_of`.
 
         Views: `known` (one row per deal), `known_history` (its states), `known_visits` (of stages), `known_roster`,
-        `known_credits` (who shares in a deal), `known_days` (the calendar). Days other than the snapshot's own
+        `known_credits` (who shares in a deal), `known_days` (the calendar), `known_rates` (into the reporting currency). Days other than the snapshot's own
         are resolved on first request, which takes a while where there are millions of events, and kept in a file.
 
         Parameters
