@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import tomllib
@@ -15,12 +16,13 @@ from zoneinfo import ZoneInfo
 
 from babel.core import Locale as BabelLocale
 from babel.numbers import list_currencies
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from coachbook.errors import Invalid, NotFound, Refused, nearest
 from coachbook.model.calendar import Override, WorkingCalendar, countries, read_overrides
 from coachbook.model.periods import FiscalYear
+from coachbook.model.stages import DEFAULT, Stage, Stages
 from coachbook.text import N_, Locale, _, listed
 
 FILE = "coachbook.toml"
@@ -118,6 +120,8 @@ class Settings(_Section):
     worth_acting: WorthActing = WorthActing()
     peers: Peers = Peers()
     calendar: Calendar = Calendar()
+    stages: Stages = DEFAULT
+    """Of the sales funnel, in order."""
 
     @field_validator("currency")
     @classmethod
@@ -170,6 +174,10 @@ _PROBLEMS = {
     "model_type": N_("write a section with keys"),
     "dict_type": N_("write a section with keys"),
     "tuple_type": N_("write such days into calendar.csv"),
+    "int_type": N_("write a whole number"),
+    "greater_than": N_("write a number above {gt:g}"),
+    "less_than": N_("write a number below {lt:g}"),
+    "less_than_equal": N_("write a number up to {le:g}"),
 }
 
 
@@ -203,8 +211,15 @@ def explained(model: type[BaseModel], error: ValidationError, origin: str) -> In
         return Invalid(N_("{file} lacks the key {key}."), file=origin, key=".".join(path))
     return Invalid(
         N_("In {file}, {key} = {value} cannot be used: {problem}."),
-        file=origin, key=".".join(path), value=problem["input"], problem=_problem(problem),
+        file=origin, key=".".join(path), value=_brief(problem["input"]), problem=_problem(problem),
     )  # fmt: skip
+
+
+def _brief(value: Any) -> Any:
+    """Of a list of sections, what each begins with."""
+    if isinstance(value, list):
+        return [next(iter(each.values()), "") if isinstance(each, dict) else each for each in value]
+    return value
 
 
 def _problem(problem: ErrorDetails) -> str:
@@ -213,8 +228,8 @@ def _problem(problem: ErrorDetails) -> str:
         return _(
             "write one of: {known}", known=listed(nearest(str(problem["input"]), known, most=len(known)))
         )
-    ours = _PROBLEMS.get(problem["type"])
-    return _(ours) if ours else str(problem.get("ctx", {}).get("error", problem["msg"]))
+    ours, context = _PROBLEMS.get(problem["type"]), problem.get("ctx", {})
+    return _(ours, **context) if ours else str(context.get("error", problem["msg"]))
 
 
 def _country_like(wrong: str) -> str:
@@ -237,6 +252,8 @@ def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
 
 def _section(kind: Any) -> Any:
     """What an optional, a list or a table holds."""
+    if isinstance(kind, type) and issubclass(kind, RootModel):
+        return _section(kind.model_fields["root"].annotation)
     inner = [argument for argument in get_args(kind) if argument is not NoneType]
     return _section(inner[get_origin(kind) is dict]) if inner else kind
 
@@ -365,6 +382,7 @@ def _template(settings: Settings) -> str:
         ("\n[peers]", ""),
         (f'naming = "{settings.peers.naming}"', _("what a rep sees of others: anonymous or named")),
         *_calendar_template(settings.calendar),
+        *_stages_template(settings.stages),
     ]
     return "".join(f"{key}  # {said}\n" if said else f"{key}\n" for key, said in lines)
 
@@ -381,6 +399,28 @@ def _calendar_template(calendar: Calendar) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _toml(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _stages_template(stages: Stages) -> list[tuple[str, str]]:
+    """The stages, unless they are those that hold anyway: then one of them, as an example."""
+    if stages != DEFAULT:
+        return [(line, "") for stage in stages.root for line in _stage_lines(stage)]
+    told = (
+        _("The stages, until all of yours stand here in their order: {stages}.", stages=listed([str(s.name) for s in DEFAULT.root])),
+        _("Each is written like this; all keys and criteria: {file}", file="docs/stages.md"),
+    )  # fmt: skip
+    return [("", ""), *((f"# {line.strip()}", "") for line in (*told, *_stage_lines(DEFAULT.root[2])))]
+
+
+def _stage_lines(stage: Stage) -> list[str]:
+    keys = stage.model_dump(exclude_defaults=True)
+    return ["\n[[stages]]", *(f"{key} = {_toml(value)}" for key, value in keys.items())]
+
+
+def _toml(value: Any) -> str:
+    """A value on one line; a text in JSON is one in TOML."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False)
