@@ -30,7 +30,8 @@ CONFIG: dict[str, Any] = {
         "labelFontSize": SIZE, "titleFontSize": SIZE, "titleFontWeight": "normal", "titleColor": MUTED, "titlePadding": 10,
         "labelColor": INK, "gridColor": RULE, "domainColor": RULE, "tickColor": RULE, "labelLimit": 260,
     },
-    "legend": {"labelFontSize": SIZE, "titleFontSize": SIZE, "orient": "top", "title": None},
+    # Room between entries, too: the reader's font may be a sixth wider.
+    "legend": {"labelFontSize": SIZE, "titleFontSize": SIZE, "orient": "top", "title": None, "columnPadding": 32},
     "text": {"fontSize": SIZE, "font": FONT},
     "line": {"strokeWidth": 2.5},
     "point": {"filled": True, "size": 60},
