@@ -9,6 +9,7 @@ import altair as alt
 
 from coachbook.charts import theme
 from coachbook.charts.picture import Picture
+from coachbook.charts.rows import distinct
 
 _NAME = 165
 """Room for a name, in pixels: half of what a phone has."""
@@ -34,9 +35,9 @@ def strip(bars: Sequence[Bar], *, title: str, text: str) -> Picture:
         sort=alt.SortField("order"),
         axis=alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=_NAME),
     )
-    distinct = _distinct([b.label for b in bars])
+    rows = distinct([b.label for b in bars])
     ordered = [
-        asdict(b) | {"row": row, "order": i} for i, (b, row) in enumerate(zip(bars, distinct, strict=True))
+        asdict(b) | {"row": row, "order": i} for i, (b, row) in enumerate(zip(bars, rows, strict=True))
     ]
     x = alt.X(
         "value:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5)
@@ -49,13 +50,3 @@ def strip(bars: Sequence[Bar], *, title: str, text: str) -> Picture:
     dots = base.mark_point(size=90, opacity=1).encode(x=x)
     chart = alt.layer(rules, dots).properties(width="container", height=alt.Step(26))
     return Picture(chart, text, {"bars": ordered})
-
-
-def _distinct(labels: Sequence[str]) -> list[str]:
-    """Rows of one name stay apart: an invisible mark is added to repeated ones."""
-    seen: dict[str, int] = {}
-    rows = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        rows.append(label + "\u200b" * (seen[label] - 1))
-    return rows
