@@ -1,0 +1,93 @@
+"""How much of what was to close in a period was put off, and what became of the rest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+from duckdb import DuckDBPyConnection
+
+from coachbook.metrics.bridge import Amount
+from coachbook.model.findings import LEVEL, Interval
+from coachbook.model.periods import Span
+from coachbook.stats.intervals import wilson
+from coachbook.warehouse.database import CONVERTED
+
+Outcome = Literal["won", "lost", "deleted", "slipped", "overdue", "due"]
+OUTCOMES: tuple[Outcome, ...] = ("won", "lost", "deleted", "slipped", "overdue", "due")
+"""Decided; gone; open with a close date after the period, or none any more; open with one that has passed; open with one
+that has not, while the period still runs."""
+SMALLEST_N = 5
+_Scope = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Slippage:
+    """Deals that, when the period began, were open with a close date in it, by what became of them.
+
+    Parameters
+    ----------
+    outcomes
+        All of `OUTCOMES`. Amounts in minor units of the reporting currency, as they were when the period began, at
+        its first day's rate; deals without an amount or a rate count 0.
+    pushes, push_days
+        How often close dates of these deals were moved to a later day while they were open, and by how many days in all.
+    """
+
+    outcomes: Mapping[Outcome, Amount]
+    pushes: int = 0
+    push_days: int = 0
+
+    @property
+    def due(self) -> Amount:
+        """All of them."""
+        return Amount(
+            sum(a.count for a in self.outcomes.values()), sum(a.minor for a in self.outcomes.values())
+        )
+
+    @property
+    def share(self) -> float | None:
+        """Share of these deals that slipped, in [0, 1], by count; lower is better. None: there were none."""
+        return self.outcomes["slipped"].count / self.due.count if self.due.count else None
+
+    @property
+    def share_of_value(self) -> float | None:
+        """The same by amount; None: they amount to nothing."""
+        return self.outcomes["slipped"].minor / self.due.minor if self.due.minor > 0 else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Wilson's, of `share`; None with fewer than `SMALLEST_N` deals."""
+        if self.due.count < SMALLEST_N:
+            return None
+        low, high = wilson(np.array(self.share), np.array(float(self.due.count)), LEVEL)
+        return Interval(float(low), float(high))
+
+
+def slippage(connection: DuckDBPyConnection, span: Span, as_of: date) -> Mapping[_Scope, Slippage]:
+    """By kind (rep, team, org) and id; scopes without such a deal are not in it.
+
+    Deals count for whoever owned them when the period began, and for the team he or she was in then, whoever has them
+    later. `connection`: what was known at the end of `as_of` (`Snapshot.known`); while the period still runs, deals
+    whose close date has not come are `due`.
+    """
+    until = min(span.after, as_of + timedelta(days=1))
+    connection.execute(CONVERTED)
+    sql = (files("coachbook.metrics") / "slippage.sql").read_text(encoding="utf-8")
+    values = {"first": span.first, "after": span.after, "until": until}
+    counted: dict[_Scope, dict[str, Amount]] = defaultdict(dict)
+    pushed: dict[_Scope, list[int]] = defaultdict(lambda: [0, 0])
+    for kind, id_, outcome, deals, minor, pushes, days in connection.execute(sql, values).fetchall():
+        counted[kind, id_][outcome] = Amount(deals, minor)
+        pushed[kind, id_][0] += pushes
+        pushed[kind, id_][1] += days
+    none = Amount()
+    return {
+        scope: Slippage({outcome: found.get(outcome, none) for outcome in OUTCOMES}, *pushed[scope])
+        for scope, found in counted.items()
+    }
