@@ -16,7 +16,7 @@ FDR = 0.05
 K_ANONYMOUS = 5
 """Fewest other people that an aggregate of peers may stand on."""
 
-With = Literal["previous", "year_ago", "peers"]
+With = Literal["previous", "year_ago", "peers", "expected"]
 Direction = Literal["better", "worse"]
 Verdict = bool | None
 
