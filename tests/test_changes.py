@@ -83,6 +83,15 @@ def test_what_a_deal_did(case: str, tmp_path: Path) -> None:
     assert [change.kinds for change in found] == ([kinds] if kinds else [])
 
 
+def test_a_deal_whose_birth_is_several_events_of_one_instant_is_new(tmp_path: Path) -> None:
+    born = [
+        _event(field, None, value, AFTER, seq)
+        for seq, (field, value) in enumerate({"stage": "A", "amount": "100", "owner": "r1"}.items())
+    ]
+    found = _found(tmp_path, [_deal(created_on=AFTER.date())], born)
+    assert [change.kinds for change in found] == [("new",)]
+
+
 def test_a_date_moved_in_the_closing_transaction_is_no_push(tmp_path: Path) -> None:
     events = [
         _event("close_on", "2026-02-10", "2026-02-20", datetime(2026, 1, 17, 9)),

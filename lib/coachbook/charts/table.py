@@ -21,7 +21,8 @@ warnings.filterwarnings("ignore", "PyArrow Table support is currently experiment
 class Sheet:
     """A table of texts. The first column names the row; `right` lists columns of figures.
 
-    Figures, and the texts of columns in `whole`, stay on one line. `id` is stable, so that a page is the same from run to run; `marked` rows are the reader's own.
+    Figures, and the texts of columns in `whole`, stay on one line. `id` is stable, so that a page is the same from run
+    to run; `marked` rows are the reader's own.
     """
 
     id: str

@@ -7,9 +7,8 @@ WITH days AS (
     WHERE last_day(month) + $horizon <= $as_of
     UNION SELECT $as_of
 ),
-stretches AS ( -- of an instant, what it left; a date moved in the closing transaction is thus no push
-    FROM known_history WHERE from_on <= $as_of
-    QUALIFY row_number() OVER (PARTITION BY deal_id, from_at ORDER BY nr DESC) = 1
+stretches AS ( -- all of one instant is one transaction; a date moved in the closing one is thus no push
+    FROM known_history WHERE from_on <= $as_of AND until_at IS DISTINCT FROM from_at
 ),
 steps AS (
     SELECT *, coalesce(status = 'open' AND lag(status) OVER ordered = 'open' AND close_on > lag(close_on) OVER ordered, false) AS is_push

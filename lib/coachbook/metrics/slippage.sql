@@ -5,9 +5,8 @@ WITH quoted AS (
     SELECT currency, arg_max(num, from_on) AS num, arg_max(den, from_on) AS den
     FROM known_rates WHERE from_on <= $first GROUP BY currency
 ),
-stretches AS ( -- of an instant, what it left; a date moved in the closing transaction is thus no push
-    FROM known_history WHERE from_on < $until
-    QUALIFY row_number() OVER (PARTITION BY deal_id, from_at ORDER BY nr DESC) = 1
+stretches AS ( -- all of one instant is one transaction; a date moved in the closing one is thus no push
+    FROM known_history WHERE from_on < $until AND until_at IS DISTINCT FROM from_at
 ),
 due AS (
     SELECT deal_id, owner_id, $first - 1 AS day, coalesce(converted(amount_minor, num, den), 0) AS minor
