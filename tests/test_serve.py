@@ -8,7 +8,10 @@ import re
 import shutil
 import signal
 import stat
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -305,6 +308,25 @@ def test_stopping_ends_every_kernel_and_says_nothing(workspace: Workspace, how: 
     assert kernels
     assert server.stop(how) == (0, "")
     assert until(lambda: not any(kernel.is_running() for kernel in kernels))
+
+
+def test_stopping_twice_while_pages_are_asked_for_is_as_quiet(workspace: Workspace) -> None:
+    server = Server(workspace)
+    session = server.session()
+
+    def ask() -> None:
+        with suppress(requests.RequestException):
+            while True:
+                session.get(f"{server.base}/nowhere")
+
+    visitors = [threading.Thread(target=ask) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    time.sleep(0.5)
+    server.process.send_signal(signal.SIGINT)
+    assert server.stop(signal.SIGINT) == (0, "")
+    for visitor in visitors:
+        visitor.join()
 
 
 def test_a_port_in_use_is_refused_with_a_free_one(

@@ -6,11 +6,11 @@ import asyncio
 import gc
 import logging
 import shutil
+import signal
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ PORT = 8866
 IDLE_SECONDS = 3600
 """A kernel that nobody used for so long ends; the page stays readable."""
 CELL_SECONDS = 120
+
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 _VOILAS_OWN = "/api/kernels/"
 """The routes of Voilà's that stay: kernels, guarded by `OwnersOnly`. No tree, no file, no query; its libraries are assets."""
@@ -142,7 +144,7 @@ class App(Voila):  # type: ignore[misc]
     def init_handlers(self) -> list[Any]:
         """What of Voilà's is kept, and ours."""
         kept = [handler for handler in super().init_handlers() if handler[0].startswith(_VOILAS_OWN)]
-        library = asyncio.ensure_future(assets.chart_library(self.workspace.store / "cache"))
+        self.library = asyncio.ensure_future(assets.chart_library(self.workspace.store / "cache"))
         voila = {
             "template_paths": self.template_paths,
             "traitlet_config": self.config,
@@ -158,7 +160,7 @@ class App(Voila):  # type: ignore[misc]
             (r"/w/([\w-]+)", pages.Workbook, {"voila": voila, "without_widgets": without_widgets}),
             (r"/enter/([\w-]+)", pages.Enter),
             (r"/login", pages.Login),
-            (rf"{assets.address()}/(.+)", assets.Asset, {"library": library}),
+            (rf"{assets.address()}/(.+)", assets.Asset, {"library": self.library}),
         ]
 
     def _page_config(self) -> dict[str, Any]:
@@ -176,11 +178,12 @@ class App(Voila):  # type: ignore[misc]
         HTTPServer(self.app).add_sockets(self.sockets)
         self.ioloop = IOLoop.current()
         self.ioloop.add_callback(self._ready)
+        # Heard between two steps of the loop: an interrupt raised inside a page would come up again in `stop`.
+        for asked in _STOPS:
+            signal.signal(asked, self._handle_signal_stop)
         gc.freeze()  # to search all that was imported for garbage would hold up a page by 0.1 s
         try:
             self.ioloop.start()
-        except KeyboardInterrupt:
-            pass
         finally:
             gc.unfreeze()
             self.stop()
@@ -193,9 +196,15 @@ class App(Voila):  # type: ignore[misc]
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
     def stop(self) -> None:
-        """End every kernel, then remove their sockets."""
-        self.ioloop.run_sync(partial(self.kernel_manager.shutdown_all, now=True))
+        """End every kernel and remove their sockets; who asks again does not cut that short."""
+        for asked in _STOPS:
+            signal.signal(asked, signal.SIG_IGN)
+        self.ioloop.run_sync(self._ended)
         shutil.rmtree(self.connection_dir, ignore_errors=True)
+
+    async def _ended(self) -> None:
+        self.library.cancel()
+        await asyncio.gather(self.library, self.kernel_manager.shutdown_all(now=True), return_exceptions=True)
 
 
 def _config() -> Config:

@@ -66,13 +66,25 @@ async def chart_library(cache_folder: Path) -> Path:
     if not path.exists():
         cache_folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f"{path.name}.{token_hex(4)}")
-        with aside.open("wb") as out:
-            maker = await asyncio.create_subprocess_exec(sys.executable, "-c", _BUNDLE, VEGA_LITE, stdout=out)
-        if await maker.wait():
-            aside.unlink()
-            raise HTTPError(500, "vl-convert made no chart library")
-        aside.replace(path)
+        try:
+            await _bundle(aside)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
     return path
+
+
+async def _bundle(path: Path) -> None:
+    with path.open("wb") as out:
+        maker = await asyncio.create_subprocess_exec(sys.executable, "-c", _BUNDLE, VEGA_LITE, stdout=out)
+    try:
+        code = await maker.wait()
+    except asyncio.CancelledError:
+        maker.kill()
+        await maker.wait()
+        raise
+    if code:
+        raise HTTPError(500, "vl-convert made no chart library")
 
 
 class Asset(RequestHandler):
