@@ -204,7 +204,8 @@ class App(Voila):  # type: ignore[misc]
 
     async def _ended(self) -> None:
         self.library.cancel()
-        await asyncio.gather(self.library, self.kernel_manager.shutdown_all(now=True), return_exceptions=True)
+        await asyncio.wait({self.library})
+        await self.kernel_manager.shutdown_all(now=True)
 
 
 def _config() -> Config:
