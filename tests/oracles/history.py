@@ -49,7 +49,11 @@ def observations(exports: Iterable[Export], deal: str, known_on: date) -> list[t
     found: list[tuple[Any, ...]] = [
         (event["occurred_at"], 1, event["seq"], {event["field"]: event["new"]}) for event in explicit
     ]
-    ever = [event for export in exports for event in export.events if event["deal_id"] == deal]
+    begun = min((export.day for export in exports if export.events), default=date.max)
+    ever = [
+        event for export in exports for event in export.events
+        if event["deal_id"] == deal and export.day <= max(known_on, begun)
+    ]  # fmt: skip
     ever.sort(key=lambda event: (event["occurred_at"], event["seq"]))
     first = {name: next((e for e in ever if e["field"] == name), None) for name in FIELDS}
     base = exports[0].day

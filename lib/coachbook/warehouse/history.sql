@@ -81,7 +81,9 @@ SELECT deal_id, min(occurred_at) AS first_at,
     arg_min(coalesce(old, ''), nth(occurred_at, seq)) FILTER (field = 'close_on') AS close_on,
     arg_min(coalesce(old, ''), nth(occurred_at, seq)) FILTER (field = 'owner') AS owner,
     bool_or(field = 'status') AS has_status
-FROM {raw}.deal_events GROUP BY deal_id;
+FROM {raw}.deal_events AS e JOIN based AS b ON b.source = e._source
+WHERE e._first <= greatest({known_on}, b.base_on) -- what a later export tells of earlier days was not known
+GROUP BY deal_id;
 
 CREATE OR REPLACE TEMP TABLE listed AS
 WITH listing AS (
