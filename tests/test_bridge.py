@@ -20,7 +20,6 @@ from duckdb import DuckDBPyConnection
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from coachbook import sources
 from coachbook.catalogue import shipped
 from coachbook.metrics.bridge import FLOWS, Amount, Bridge, Bridges, Window, bridges
 from coachbook.model.periods import Period, Span
@@ -583,7 +582,7 @@ def test_an_as_of_inside_the_period_ends_the_walk_and_not_the_window() -> None:
 
 def test_a_review_holds_all_flows_in_their_order_zeros_too() -> None:
     found = made(Company(log("x", (1, NEW), (4, {"amount": 130})), TEAMS, RATED)).reps["a"].to_dict()
-    assert list(found) == ["start", "end", "flows", "residual"]
+    assert list(found) == ["start", "end", "flows", "residual", "cleanup"]
     assert list(found["flows"]) == [*oracle.INWARD, *oracle.OUTWARD]
     assert found["start"] == {"count": 1, "minor": 100}
     assert found["flows"]["increases"] == {"count": 0, "minor": 30}
@@ -603,13 +602,6 @@ def test_without_any_deal_everybody_has_a_bridge_of_zeros() -> None:
 
 
 # The made-up company
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    workspace = Workspace.init(tmp_path_factory.mktemp("demo") / "workspace")
-    sources.import_paths(workspace, [shipped("sample_data") / "demo"])
-    return Snapshots(workspace.store).current()
 
 
 def told_by_files(folder: Path) -> Company:
@@ -638,16 +630,19 @@ def told_by_files(folder: Path) -> Company:
     return Company(events, teams, {"USD": [(date.min, Fraction(1))], "CNY": rates})
 
 
-def test_the_made_up_company_adds_up_in_every_month_and_is_as_its_files_say(demo: Snapshot) -> None:
+def test_the_made_up_company_adds_up_in_every_month_and_is_as_its_files_say(demo: Workspace) -> None:
+    snapshot = Snapshots(demo.store).current()
     company, seen = told_by_files(shipped("sample_data") / "demo"), Counter[str]()
-    with closing(demo.known(demo.as_of)) as connection:
+    with closing(snapshot.known(snapshot.as_of)) as connection:
         for period in ("2025-Q4", *(f"2026-{month:02}" for month in range(1, 10)), "2026-Q3", "2026"):
             span = Period.parse(period).span
             for window in WINDOWS:
-                found = bridges(connection, span, demo.as_of, window=window)
+                found = bridges(connection, span, snapshot.as_of, window=window)
                 assert {bridge.residual for bridge in everybody(found)} == {Amount(0, 0)}, (period, window)
                 seen.update(name for bridge in everybody(found) for name in parts(bridge))
         for period, window in (("2026-Q3", "period"), ("2025-Q4", "all")):
             span = Period.parse(period).span
-            check_against_oracle(bridges(connection, span, demo.as_of, window=window), company, window, span)
+            check_against_oracle(
+                bridges(connection, span, snapshot.as_of, window=window), company, window, span
+            )
     assert set(FLOWS) - set(seen) <= {"dated_in", "dated_out", "pulled_out", "deleted"}

@@ -19,6 +19,7 @@ import requests
 from coachbook.catalogue import shipped
 from coachbook.cli import command, run
 from coachbook.cli.console import note, progress, table
+from coachbook.cli.grammar import walked
 from coachbook.settings import Settings, Workspace
 from coachbook.text import Locale, speaking
 from tests.conftest import COMMAND, RunCli
@@ -31,20 +32,25 @@ WRONG = {"--out": BELOW_A_FILE, "--html": BELOW_A_FILE, "DIR": BELOW_A_FILE}
 """A folder may have nearly any name; everything else is refused as HOSTILE."""
 
 
+def _below() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command, with the words that call it."""
+    return ((words, each) for words, each in walked(command()) if words)
+
+
 def _cases() -> Iterator[Any]:
     """Each parameter of each command, so that a new one cannot be forgotten."""
-    for name, each in command().commands.items():
+    for words, each in _below():
         needed = [p for p in each.params if p.param_type_name == "argument" and p.required]
         for parameter in each.params:
             valid = [VALID[p.metavar] for p in needed if p is not parameter]
             title = parameter.metavar if parameter.param_type_name == "argument" else parameter.opts[0]
             for kind, value in _values(parameter, title):
                 before = [] if parameter.param_type_name == "argument" else [title]
-                words = [f"{title}={value}"] if kind == "flag" else [*before, value]
-                yield pytest.param([name, *valid, *words], value, id=f"{name}-{title}-{kind}")
+                last = [f"{title}={value}"] if kind == "flag" else [*before, value]
+                yield pytest.param([*words, *valid, *last], value, id=f"{'-'.join(words)}-{title}-{kind}")
 
 
-VALID = {"NOTEBOOK": "retrospective", "DIR": "new"}
+VALID = {"NOTEBOOK": "retrospective", "DIR": "new", "FILE": "coachbook.toml"}
 
 
 def _values(parameter: Any, title: str) -> Iterator[tuple[str, str]]:
@@ -71,14 +77,15 @@ def _tree(folder: Path) -> dict[str, int]:
 
 
 def test_the_walk_meets_every_command() -> None:
-    walked = {case.values[0][0] for case in _cases()}
-    assert walked == {
+    met = {case.values[0][0] for case in _cases()}
+    assert met == {
         "init",
         "import",
         "snapshots",
         "facts",
         "metrics",
         "doctor",
+        "cleanup",
         "simulate",
         "run",
         "serve",
@@ -211,7 +218,7 @@ def test_figures_are_prepared_for_everybody(there: Workspace, capsys: pytest.Cap
     prepared = json.loads(capsys.readouterr().out)
     assert prepared["reps"] == 20
     assert prepared["period"] == "2021-10"
-    assert Path(prepared["file"]).is_file()
+    assert Path(prepared["files"]["retrospective"]).is_file()
 
 
 def test_an_ejected_notebook_is_a_copy_and_is_never_written_over(
@@ -242,8 +249,9 @@ def test_help_tells_every_option_in_the_language(locale: Locale, capsys: pytest.
         patch.setenv("COACHBOOK_LOCALE", locale.value)
         patch.setenv("COLUMNS", "200")
         pages = {}
-        for name, each in command().commands.items():
-            assert run([name, "--help"]) == 0
+        for words, each in _below():
+            name = " ".join(words)
+            assert run([*words, "--help"]) == 0
             pages[name] = capsys.readouterr().out
             for parameter in each.params:
                 assert parameter.help
@@ -251,7 +259,8 @@ def test_help_tells_every_option_in_the_language(locale: Locale, capsys: pytest.
             assert all(code in pages[name] for code in ("0 ", "1 ", "2 ", "3 ", "130 "))
     if locale is Locale.ZH_CN:
         english = re.compile(r"(?:\b[A-Za-z][a-z]+ ){3}")
-        assert {name: english.findall(page) for name, page in pages.items() if english.search(page)} == {}
+        said = {name: page.replace(f"coachbook {name}", "") for name, page in pages.items()}
+        assert {name: english.findall(page) for name, page in said.items() if english.search(page)} == {}
 
 
 def _chinese(text: str) -> bool:

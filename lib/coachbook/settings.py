@@ -339,6 +339,11 @@ class Workspace:
         return self.folder / "quarantine"
 
     @property
+    def cleanup(self) -> Path:
+        """What was decided about deals in reviews, and lists of changes for the CRM."""
+        return self.folder / "cleanup"
+
+    @property
     def notebooks(self) -> Path:
         """Ejected notebooks; they take precedence over those shipped."""
         return self.folder / "notebooks"

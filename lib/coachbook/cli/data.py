@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coachbook.cli.cleaning import MOST, print_outcomes
 from coachbook.cli.console import document, note, progress, table, tell
 from coachbook.cli.grammar import Command
 from coachbook.cli.options import AsOf, In, Json, Language, Period, here, path, text
@@ -150,17 +151,33 @@ def snapshots(*, workspace: In = None, json: Json = False) -> None:
     cls=Command,
     help=N_("Compute the figures of a period for everybody; changed settings count from here on."),
 )
-def facts(*, period: Period = None, as_of: AsOf = None, workspace: In = None, json: Json = False) -> None:
+def facts(
+    *,
+    notebook: Annotated[
+        str | None,
+        typer.Option(
+            "--notebook", parser=text("--notebook", "retrospective"), metavar="NAME",
+            help=N_("For this notebook alone. Without it: for all."),
+        ),
+    ] = None,
+    period: Period = None,
+    as_of: AsOf = None,
+    workspace: In = None,
+    json: Json = False,
+) -> None:  # fmt: skip
     """`facts.prepare`."""
     from coachbook.facts import prepare, workers
 
     with workers() as executor:
-        prepared = prepare(here(workspace), period or "", as_of or "", executor=executor)
+        prepared = prepare(
+            here(workspace), period or "", as_of or "", workbooks=[notebook] if notebook else [], executor=executor
+        )  # fmt: skip
     if json:
         document(
             {
                 "snapshot": prepared.snapshot, "settings": prepared.settings, "period": prepared.period.id,
-                "as_of": prepared.as_of.isoformat(), "reps": prepared.reps, "file": str(prepared.file),
+                "as_of": prepared.as_of.isoformat(), "reps": prepared.reps,
+                "files": {name: str(file) for name, file in prepared.files.items()},
                 "warnings": list(map(str, prepared.warnings)),
             }
         )  # fmt: skip
@@ -219,6 +236,8 @@ def _print_account(accounting: Accounting) -> None:
         _print_trial(accounting)
     else:
         tell(_("The data are in: snapshot {snapshot} is the current one.", snapshot=accounting.snapshot.id))
+        if accounting.cleanup:
+            print_outcomes(accounting.cleanup, most=MOST)
 
 
 def _print_trial(accounting: Accounting) -> None:

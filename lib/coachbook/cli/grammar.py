@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from typer import rich_utils
@@ -71,14 +72,22 @@ def localised(command: Any) -> Any:
     rich_utils.OPTIONS_PANEL_TITLE = _("Options")
     rich_utils.COMMANDS_PANEL_TITLE = _("Commands")
     rich_utils.REQUIRED_LONG_STRING = _("(needed)")
-    for each in [command, *getattr(command, "commands", {}).values()]:
+    for _name, each in walked(command):
         each.help, each.epilog, each.options_metavar = _(each.help), _(EXIT_CODES), _("[OPTIONS]")
         for parameter in each.params:
             parameter.help, parameter.show_default = _(parameter.help), False
             if parameter.param_type_name == "argument" or parameter.is_flag:
                 parameter.display_type_rich = _no_type
-    command.subcommand_metavar = _("COMMAND …")
+        if hasattr(each, "commands"):
+            each.subcommand_metavar = _("COMMAND …")
     return command
+
+
+def walked(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A command and all below it, each with the words that call it."""
+    yield words, command
+    for name, each in getattr(command, "commands", {}).items():
+        yield from walked(each, *words, name)
 
 
 def _no_type(*, ctx: Context) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from coachbook import __version__
-from coachbook.cli import data, pages, quality, simulating
+from coachbook.cli import cleaning, data, pages, quality, simulating
 from coachbook.cli.console import complain, tell
 from coachbook.cli.grammar import Group, localised
 from coachbook.cli.options import language
@@ -35,6 +35,7 @@ app.add_typer(data.app)
 app.add_typer(pages.app)
 app.add_typer(quality.app)
 app.add_typer(simulating.app)
+app.add_typer(cleaning.app, name="cleanup")
 
 
 def _version(*, asked: bool) -> None:

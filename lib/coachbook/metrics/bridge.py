@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
@@ -22,6 +22,14 @@ FLOWS: Mapping[str, Literal[1, -1]] = {
     "deleted": -1,
 }  # fmt: skip
 """The flows in the order of a waterfall, and which way each moves the pipeline."""
+
+CLEANED = {
+    "lost": "dead", "deleted": "dead", "pulled_in": "close_on", "pushed_in": "close_on", "dated_in": "close_on",
+    "pulled_out": "close_on", "pushed_out": "close_on", "increases": "amount", "decreases": "amount",
+}  # fmt: skip
+"""Flows that may be clean-up, and the kind of decision that makes one so."""
+CLEAN_UP_DAYS = 60
+"""So many days after a decision, what it called for still counts as clean-up."""
 
 _Scope = tuple[str, str]
 """Kind (rep, team or org) and id."""
@@ -39,6 +47,18 @@ class Amount:
         return {"count": self.count, "minor": self.minor}
 
 
+class CleanUp(NamedTuple):
+    """What was decided about a deal: to give it up (`dead`), a new close date (`close_on`) or a new `amount`.
+
+    It counts from `decided_on`, and no longer on `until_on`, when something else was decided; None: it still counts.
+    """
+
+    deal_id: str
+    kind: str
+    decided_on: date
+    until_on: date | None = None
+
+
 @dataclass(frozen=True)
 class Bridge:
     """The pipeline of one scope from the first moment of a span to its last.
@@ -54,12 +74,20 @@ class Bridge:
     unvalued
         Deals that counted 0 somewhere in it: without an amount, or in a currency without a rate on the period's
         first day.
+    cleaned_up
+        The part of `flows` that was clean-up, decided beforehand in a review; only flows of which any was.
     """
 
     start: Amount
     end: Amount
     flows: Mapping[str, Amount]
     unvalued: int = 0
+    cleaned_up: Mapping[str, Amount] = field(default_factory=dict)
+
+    @classmethod
+    def none(cls) -> Bridge:
+        """Of nobody's pipeline: zeros."""
+        return cls(Amount(), Amount(), dict.fromkeys(FLOWS, Amount()))
 
     @property
     def residual(self) -> Amount:
@@ -78,6 +106,7 @@ class Bridge:
             "end": self.end.to_dict(),
             "flows": {name: self.flows[name].to_dict() for name in FLOWS},
             "residual": self.residual.to_dict(),
+            "cleanup": {name: self.cleaned_up[name].to_dict() for name in FLOWS if name in self.cleaned_up},
         }
 
 
@@ -90,7 +119,14 @@ class Bridges:
     org: Bridge
 
 
-def bridges(connection: DuckDBPyConnection, span: Span, as_of: date, *, window: Window = "period") -> Bridges:
+def bridges(
+    connection: DuckDBPyConnection,
+    span: Span,
+    as_of: date,
+    *,
+    window: Window = "period",
+    clean_ups: Iterable[CleanUp] = (),
+) -> Bridges:
     """The bridges of a period for everybody at once, up to its end or that of the as-of day, whichever is earlier.
 
     A deal is in a person's pipe while that person owns it, and in a team's while the owner is in the team; whoever
@@ -105,6 +141,9 @@ def bridges(connection: DuckDBPyConnection, span: Span, as_of: date, *, window: 
         `known_rates`.
     span
         The days of the whole period.
+    clean_ups
+        What was decided in reviews. A flow is clean-up if it is of the kind that a decision about its deal called for
+        (`CLEANED`), on the day of the decision or within `CLEAN_UP_DAYS` after it. Flows are the same with and without.
 
     Returns
     -------
@@ -118,34 +157,61 @@ def bridges(connection: DuckDBPyConnection, span: Span, as_of: date, *, window: 
         "opens": span.first if dated else None, "closes": span.after if dated else None,
     }  # fmt: skip
     connection.execute(CONVERTED)
-    parts, unvalued = _parts(connection, values)
+    _tabulate(connection, clean_ups)
+    parts, cleaned, unvalued = _parts(connection, values)
 
     def of(kind: str, column: str) -> dict[str, Bridge]:
-        return {id_: _bridge(parts[kind, id_], unvalued[kind, id_]) for id_ in _ids(connection, column)}
+        return {id_: bridge(kind, id_) for id_ in _ids(connection, column)}
 
-    return Bridges(of("rep", "rep_id"), of("team", "team_id"), _bridge(parts["org", ""], unvalued["org", ""]))
+    def bridge(kind: str, id_: str) -> Bridge:
+        return _bridge(parts[kind, id_], cleaned[kind, id_], unvalued[kind, id_])
+
+    return Bridges(of("rep", "rep_id"), of("team", "team_id"), bridge("org", ""))
+
+
+def _tabulate(connection: DuckDBPyConnection, clean_ups: Iterable[CleanUp]) -> None:
+    """Make the temporary table `clean_ups`: the flows that each decision calls for, and on which days."""
+    rows = [
+        (c.deal_id, flow, c.decided_on, c.until_on)
+        for c in clean_ups for flow, kind in CLEANED.items() if kind == c.kind
+    ]  # fmt: skip
+    columns = {name: [row[nr] for row in rows] for nr, name in enumerate(("deals", "flows", "days", "ends"))}
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE clean_ups AS
+        SELECT deal_id, flow, first_on, least(first_on + {CLEAN_UP_DAYS}, until_on - 1) AS last_on
+        FROM (SELECT unnest($deals::VARCHAR[]) AS deal_id, unnest($flows::VARCHAR[]) AS flow,
+            unnest($days::DATE[]) AS first_on, unnest($ends::DATE[]) AS until_on)
+        """,
+        columns,
+    )
 
 
 def _parts(
     connection: DuckDBPyConnection, values: Mapping[str, date | None]
-) -> tuple[dict[_Scope, dict[str, Amount]], dict[_Scope, int]]:
-    """By scope: what is not 0 of Start, flows and End; and how many deals have no value."""
+) -> tuple[dict[_Scope, dict[str, Amount]], dict[_Scope, dict[str, Amount]], dict[_Scope, int]]:
+    """By scope: what is not 0 of Start, flows and End; of clean-up; and how many deals have no value."""
     parts: dict[_Scope, dict[str, Amount]] = defaultdict(dict)
+    cleaned: dict[_Scope, dict[str, Amount]] = defaultdict(dict)
     unvalued: dict[_Scope, int] = defaultdict(int)
     for kind, id_, part, deals, minor in connection.execute(_sql("bridge_ends"), values).fetchall():
         parts[kind, id_][part] = Amount(deals, minor)
-    for kind, id_, flow, deals, minor, without in connection.execute(_sql("bridge"), values).fetchall():
+    for kind, id_, flow, deals, minor, without, *tagged in connection.execute(
+        _sql("bridge"), values
+    ).fetchall():
         if flow is None:
             unvalued[kind, id_] = without
         else:
             parts[kind, id_][flow] = Amount(deals, minor)
-    return parts, unvalued
+            if any(tagged):
+                cleaned[kind, id_][flow] = Amount(*tagged)
+    return parts, cleaned, unvalued
 
 
-def _bridge(parts: Mapping[str, Amount], unvalued: int) -> Bridge:
+def _bridge(parts: Mapping[str, Amount], cleaned: Mapping[str, Amount], unvalued: int) -> Bridge:
     none = Amount()
     flows = {name: parts.get(name, none) for name in FLOWS}
-    return Bridge(parts.get("start", none), parts.get("end", none), flows, unvalued)
+    return Bridge(parts.get("start", none), parts.get("end", none), flows, unvalued, cleaned)
 
 
 def _ids(connection: DuckDBPyConnection, column: str) -> list[str]:

@@ -2,6 +2,7 @@
 -- steps of one field each, and a step counts where it changes what is in the pipe. In pipe: open, close date in the
 -- window from $opens up to $closes (null: any close date or none), owner in the scope.
 -- One row per scope and flow: deals that came or went, minor units of the reporting currency at the rates of $rated_on.
+-- The last two columns: how much of it was clean-up, that is what `clean_ups` calls for on the day.
 -- One more per scope, whose flow is null: deals that counted 0 somewhere for want of an amount or of a rate.
 WITH quoted AS (
     SELECT currency, arg_max(num, from_on) AS num, arg_max(den, from_on) AS den
@@ -34,7 +35,7 @@ transactions AS MATERIALIZED (
     FROM changes WHERE from_on >= $first
 ),
 -- In the order in which they are applied: amount, close date, owner, status.
-steps AS MATERIALIZED (
+moved AS (
     SELECT deal_id, day, CASE WHEN minor > old_minor THEN 'increases' ELSE 'decreases' END AS flow,
         old_owner_id AS owner_id, NULL AS other_id, 0 AS deals, abs(minor - old_minor) AS minor, unvalued
     FROM transactions WHERE was_open AND old_due AND (unvalued OR minor <> old_minor)
@@ -65,6 +66,13 @@ steps AS MATERIALIZED (
     SELECT deal_id, $first - 1, NULL, owner_id, NULL, 0, 0, true
     FROM states WHERE status = 'open' AND due AND worth IS NULL AND from_on < $first AND coalesce(until_on >= $first, true)
 ),
+steps AS MATERIALIZED (
+    SELECT *, EXISTS (
+        FROM clean_ups AS c
+        WHERE c.deal_id = m.deal_id AND c.flow = m.flow AND m.day >= c.first_on AND m.day <= c.last_on
+    ) AS is_clean_up
+    FROM moved AS m
+),
 -- Whoever changes teams takes the pipe along as it stood when the day began.
 moves AS (
     SELECT rep_id, from_on AS day, team_id, lag(team_id) OVER (PARTITION BY rep_id ORDER BY from_on) AS old_team_id
@@ -77,23 +85,24 @@ carried AS (
     WHERE status = 'open' AND due AND m.day >= $first AND m.day < $after
 ),
 in_teams AS (
-    SELECT deal_id, flow, own.team_id, deals, minor, unvalued FROM steps AS s
+    SELECT deal_id, flow, own.team_id, deals, minor, unvalued, is_clean_up FROM steps AS s
     ASOF LEFT JOIN known_roster AS own ON own.rep_id = s.owner_id AND s.day >= own.from_on
     ASOF LEFT JOIN known_roster AS other ON other.rep_id = s.other_id AND s.day >= other.from_on
     WHERE own.team_id IS DISTINCT FROM other.team_id
     UNION ALL
-    SELECT deal_id, 'transferred_out', old_team_id, 1, minor, unvalued FROM carried
+    SELECT deal_id, 'transferred_out', old_team_id, 1, minor, unvalued, false FROM carried
     UNION ALL
-    SELECT deal_id, 'transferred_in', team_id, 1, minor, unvalued FROM carried
+    SELECT deal_id, 'transferred_in', team_id, 1, minor, unvalued, false FROM carried
 ),
 scoped AS (
-    SELECT 'rep' AS kind, owner_id AS id, deal_id, flow, deals, minor, unvalued FROM steps
+    SELECT 'rep' AS kind, owner_id AS id, deal_id, flow, deals, minor, unvalued, is_clean_up FROM steps
     WHERE owner_id IN (SELECT rep_id FROM known_roster)
     UNION ALL
-    SELECT 'team', team_id, deal_id, flow, deals, minor, unvalued FROM in_teams WHERE team_id IS NOT NULL
+    SELECT 'team', team_id, deal_id, flow, deals, minor, unvalued, is_clean_up FROM in_teams WHERE team_id IS NOT NULL
     UNION ALL
-    SELECT 'org', '', deal_id, flow, deals, minor, unvalued FROM steps
+    SELECT 'org', '', deal_id, flow, deals, minor, unvalued, is_clean_up FROM steps
     WHERE coalesce(flow NOT IN ('transferred_out', 'transferred_in'), true)
 )
-SELECT kind, id, flow, sum(deals) AS deals, sum(minor) AS minor, count(DISTINCT deal_id) FILTER (unvalued) AS unvalued
+SELECT kind, id, flow, sum(deals) AS deals, sum(minor) AS minor, count(DISTINCT deal_id) FILTER (unvalued) AS unvalued,
+    coalesce(sum(deals) FILTER (is_clean_up), 0) AS clean_up_deals, coalesce(sum(minor) FILTER (is_clean_up), 0) AS clean_up_minor
 FROM scoped GROUP BY GROUPING SETS ((kind, id, flow), (kind, id)) HAVING flow IS NOT NULL OR grouping(flow) = 1

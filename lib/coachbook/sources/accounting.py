@@ -12,6 +12,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from coachbook.cleanup.outcomes import Outcomes
 from coachbook.errors import Refused
 from coachbook.model.quality import Sentence
 from coachbook.text import N_
@@ -66,7 +67,8 @@ class Accounting:
     """What an import did, or, if it was only tried, would do.
 
     `quarantine` is the file with the rows it could not use, if any; `unread` are files that no table reads.
-    `warnings` is what a reader of figures must know. A dry run has neither snapshot nor file nor warnings, but
+    `warnings` is what a reader of figures must know; `cleanup` what became of decisions about deals, None where these
+    cannot be read. A dry run has neither snapshot nor file nor warnings, but
     `samples` and the first rows in quarantine, `faults`.
     """
 
@@ -77,6 +79,7 @@ class Accounting:
     samples: tuple[Sample, ...] = ()
     faults: tuple[Quarantined, ...] = ()
     warnings: tuple[Sentence, ...] = ()
+    cleanup: Outcomes | None = None
 
     @property
     def quarantined(self) -> int:
@@ -93,7 +96,7 @@ class Accounting:
             "warnings": list(map(str, self.warnings)),
         }
         if self.snapshot:
-            return told
+            return told | {"cleanup": self.cleanup.to_dict() if self.cleanup else None}
         samples = {s.table: [dict(zip(s.columns, map(_plain, row), strict=True)) for row in s.rows] for s in self.samples}  # fmt: skip
         return told | {"dry_run": True, "sample": samples, "faults": [vars(fault) for fault in self.faults]}
 

@@ -13,8 +13,11 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from coachbook.errors import Invalid
+from coachbook.cleanup import kept, outcomes
+from coachbook.cleanup.outcomes import Outcomes
+from coachbook.errors import CoachbookError, Invalid
 from coachbook.model.periods import parse_day
+from coachbook.model.quality import Sentence
 from coachbook.model.tables import FX_RATES, TABLES
 from coachbook.settings import Settings, Workspace
 from coachbook.sources import money
@@ -25,9 +28,10 @@ from coachbook.sources.merging import Batch
 from coachbook.sources.plan import Plan, RawFile, Reading
 from coachbook.sources.readers import Parquet, Progress
 from coachbook.sources.readers.rows import unreadable
+from coachbook.sources.shapes import remember
 from coachbook.sources.values import Clock
 from coachbook.text import N_, _
-from coachbook.warehouse import Draft, Snapshots, calendar_warnings
+from coachbook.warehouse import Draft, Snapshot, Snapshots, calendar_warnings
 
 _MANY = 10_000
 _FAULTS = 20
@@ -83,8 +87,20 @@ def import_paths(
             accounts, day = load.accounts, load.take()
             with quarantining(workspace.quarantine, day, load.unusable()) as quarantine:
                 snapshot = draft.publish(as_of=day, settings=settings.reporting)
+            remember(workspace.store, draft.connection, plan.readings)
     warnings = calendar_warnings(snapshot, snapshot.as_of, settings.calendar.working)
-    return Accounting(snapshot, accounts, quarantine, tuple(plan.unread), warnings=warnings)
+    cleanup, unread = _cleaned_up(workspace, snapshot)
+    return Accounting(
+        snapshot, accounts, quarantine, tuple(plan.unread), warnings=(*warnings, *unread), cleanup=cleanup
+    )
+
+
+def _cleaned_up(workspace: Workspace, snapshot: Snapshot) -> tuple[Outcomes | None, list[Sentence]]:
+    """What became of decisions; where they cannot be read that is a warning: the data are in all the same."""
+    try:
+        return outcomes(kept(workspace.cleanup), snapshot), []
+    except CoachbookError as error:
+        return None, [Sentence(error.message, error.values)]
 
 
 @dataclass
