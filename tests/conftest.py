@@ -70,6 +70,18 @@ def firm(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return imported(tmp_path_factory.mktemp("firm") / "workspace", DATA / "firm")
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with the made-up company imported whole."""
+    from coachbook import sources
+
+    workspace = Workspace.init(tmp_path_factory.mktemp("demo") / "workspace")
+    accounting = sources.import_paths(workspace, [shipped("sample_data") / "demo"])
+    assert accounting.quarantined == 0
+    assert all(a.rows == a.loaded + sum(a.dropped.values()) for a in accounting.files)
+    return workspace
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Callable[[Workspace], Workspace]:
     """`own(regional)` is a copy of a workspace that the test may change."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from coachbook.catalogue import shipped
 from coachbook.facts import Asked, Page
 from coachbook.settings import Settings, Workspace
 from coachbook.warehouse.slices import Slice
+from coachbook.workbooks.funnel_review import FunnelReview
 from coachbook.workbooks.retrospective import Retrospective
 from tests.conftest import imported
 
@@ -57,6 +59,14 @@ def pages(workspace: Workspace, period: str = "2021-10", as_of: str = "") -> lis
 def retrospective(workspace: Workspace, page: Page, reader: Reader = "rep") -> Retrospective:
     """The review that a notebook would show."""
     return Retrospective.of(Slice.read(facts.cut(workspace, page, reader)), page.period)
+
+
+def funnel_review(
+    workspace: Workspace, asked: Asked | None = None, reader: Reader = "manager", *, since: date | None = None
+) -> FunnelReview:
+    """The same of a funnel review."""
+    page = facts.settle(workspace, replace(asked or Asked(), workbook="funnel_review"))
+    return FunnelReview.of(Slice.read(facts.cut(workspace, page, reader)), page.period, since=since)
 
 
 def reviews(

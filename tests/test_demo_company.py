@@ -19,12 +19,8 @@ PERIODS = ("2026-08", "2026-Q3", "2025-12")
 
 
 @pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = Workspace.init(tmp_path_factory.mktemp("demo") / "workspace")
-    accounting = sources.import_paths(workspace, [SAMPLE])
-    assert accounting.quarantined == 0
-    assert all(a.rows == a.loaded + sum(a.dropped.values()) for a in accounting.files)
-    return workspace
+def company(demo: Workspace) -> Workspace:
+    return demo
 
 
 @pytest.fixture(scope="module")

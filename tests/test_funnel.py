@@ -18,7 +18,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from coachbook import sources
 from coachbook.catalogue import shipped
 from coachbook.metrics.funnel import Funnel, Stage, funnel
 from coachbook.metrics.visits import lay_out
@@ -566,13 +565,6 @@ def test_the_machines_time_zone_does_not_matter(tmp_path: Path) -> None:
 
 
 # The made-up company
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = Workspace.init(tmp_path_factory.mktemp("demo") / "workspace")
-    sources.import_paths(workspace, [shipped("sample_data") / "demo"])
-    return workspace
 
 
 def test_everybodys_stages_are_those_of_the_files(demo: Workspace) -> None:

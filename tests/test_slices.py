@@ -142,6 +142,9 @@ def _facts(path: Path, reps: list[str]) -> None:
             "CREATE TABLE everyone AS SELECT '{\"all\": true}' AS body, true AS open UNION ALL SELECT '{\"all\": false}', false"
         )
         connection.execute(
+            "CREATE TABLE touches AS SELECT 'D' || unnest(string_split('1 2 3 4 5 6 7 8 9 X', ' ')) AS deal_id, DATE '2026-09-30' AS day"
+        )
+        connection.execute(
             "CREATE TABLE peers AS SELECT unnest($ids) AS rep_id, unnest($names) AS name, 'team of ' || rep_id AS team_id, "
             "0.5 AS value, 0.4 AS low, 0.6 AS high, 9 AS n",
             {"ids": reps, "names": [PEOPLE.get(rep, rep) for rep in reps]},
@@ -211,6 +214,7 @@ def test_a_slice_holds_the_rows_of_its_scope_and_nobody_elses(
 ) -> None:
     path = zoo.cut(scope)
     assert column(path, "deals", "deal_id") == deals.split()
+    assert column(path, "touches", "deal_id") == deals.split()
     assert column(path, "history", "deal_id") == past.split()
     assert set(column(path, "visits", "deal_id")) <= set(past.split())
     assert whose(path, "peers") == people

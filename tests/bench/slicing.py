@@ -63,6 +63,7 @@ def _figures(source: Snapshot, path: Path) -> Path:
                 (SELECT string_agg(md5(id || n), '') FROM range({LETTERS // 32}) AS t(n)) AS body FROM ids;
             CREATE VIEW facts.pages AS SELECT kind, id, body FROM facts.scopes;
             CREATE TABLE facts.everyone AS SELECT '{{}}' AS body, true AS open;
+            CREATE TABLE facts.touches (deal_id VARCHAR, day DATE);
             CREATE TABLE facts.peers AS SELECT id AS rep_id, id AS name, team_id,
                 0.5::DOUBLE AS value, 0.4::DOUBLE AS low, 0.6::DOUBLE AS high, 9::BIGINT AS n FROM ids
             """

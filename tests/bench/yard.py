@@ -43,7 +43,7 @@ def workspace(folder: Path) -> Workspace:
     made = Workspace.init(folder)
     sources.import_paths(made, [], preset="regional_sales")
     for period in PERIODS:
-        facts.prepare(made, period)
+        facts.prepare(made, period, workbooks=["retrospective"])
     return made
 
 

@@ -10,6 +10,7 @@ import altair as alt
 
 from coachbook.charts import theme
 from coachbook.charts.picture import Picture
+from coachbook.charts.rows import heading as above
 from coachbook.charts.rows import sentence
 from coachbook.text import told
 
@@ -54,12 +55,20 @@ class Expected:
 
 
 def dwell(
-    own: Stay, everybody: Stay, *, expected: Expected | None, ends: str, days: str, title: str, text: str
+    own: Stay,
+    everybody: Stay,
+    *,
+    expected: Expected | None,
+    ends: str,
+    days: str,
+    title: str,
+    text: str,
+    heading: str = "",
 ) -> Picture:
     """Two step curves, the own with a band for its interval; where half should have left, a rule with a diamond.
 
     A curve whose data end while somebody is still there ends in a ring, which `ends` explains. `days` and `title`
-    name the axes. The alternative text is `text`, then each curve with the points drawn, then what is expected.
+    name the axes, `heading` says which stays these are. The alternative text is `text`, then each curve with the points drawn, then what is expected.
     """
     sides = (own, everybody)
     until = max([expected.day if expected else 1.0, *(_stretch(side.points) for side in sides)])
@@ -92,6 +101,8 @@ def dwell(
     said = [part for side in sides for part in (side.tip, *(point.tip for point in drawn[side.who]))]
     said += [sentence([expected.label])] if expected else []
     chart = alt.layer(*layers, width="container", height=260)
+    if heading:
+        chart = chart.properties(title=above([heading]))
     return Picture(chart, told([text, *said]), data)
 
 

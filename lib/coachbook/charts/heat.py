@@ -9,7 +9,7 @@ import altair as alt
 
 from coachbook.charts import theme
 from coachbook.charts.picture import Picture
-from coachbook.charts.rows import distinct, ems, sentence
+from coachbook.charts.rows import distinct, ems, heading, sentence
 from coachbook.text import told
 
 _NAME = 108
@@ -80,7 +80,7 @@ def heat(rows: Sequence[HeatRow], stages: Sequence[str], *, title: str, unknown:
         figures,
         width="container",
         height=alt.Step(26),
-        title=_title([title, unknown] if struck_out else [title]),
+        title=heading([title, unknown] if struck_out else [title]),
     )
     return Picture(chart, told([text, *(_line(row, stages) for row in rows)]), {"cells": cells})
 
@@ -111,10 +111,4 @@ def _lines(keys: Sequence[str]) -> alt.Y:
         title=None,
         scale=alt.Scale(domain=list(keys), paddingInner=0.08),
         axis=alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=_NAME, labelOverlap=False),
-    )
-
-
-def _title(lines: list[str]) -> alt.TitleParams:
-    return alt.TitleParams(
-        lines, anchor="start", frame="bounds", fontSize=theme.SIZE, fontWeight="normal", color=theme.MUTED
     )

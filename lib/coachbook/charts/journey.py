@@ -12,6 +12,7 @@ import altair as alt
 
 from coachbook.charts import theme
 from coachbook.charts.picture import Picture
+from coachbook.charts.rows import heading as above
 from coachbook.charts.rows import named, rows, sentence
 from coachbook.text import told
 
@@ -57,8 +58,10 @@ class Mark:
     tip: str
 
 
-def journey(visits: Sequence[Visit], marks: Sequence[Mark], lanes: Sequence[Lane], *, text: str) -> Picture:
-    """Lanes top to bottom in the order given: stages as steps in order of time, below them what happened.
+def journey(
+    visits: Sequence[Visit], marks: Sequence[Mark], lanes: Sequence[Lane], *, text: str, heading: str = ""
+) -> Picture:
+    """Lanes top to bottom in the order given: stages as steps in order of time, below them what happened; `heading` above.
 
     Where the stage is not recorded the line is dotted. The alternative text is `text`, the lanes with their figures,
     and all tips in order of time.
@@ -90,6 +93,8 @@ def journey(visits: Sequence[Visit], marks: Sequence[Mark], lanes: Sequence[Lane
         )
     )
     chart = alt.layer(steps, lines, starts, happened, width="container", height=alt.Step(42))
+    if heading:
+        chart = chart.properties(title=above([heading]))
     story = sorted([*((v.first, v.tip) for v in visits), *((m.day, m.tip) for m in marks)], key=itemgetter(0))
     names = sentence([f"{lane.name} {lane.figure}" for lane in lanes])
     return Picture(chart, told([text, names, *(tip for _day, tip in story)]), {

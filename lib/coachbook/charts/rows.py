@@ -7,10 +7,13 @@ from unicodedata import east_asian_width
 
 import altair as alt
 
+from coachbook.charts import theme
 from coachbook.text import Locale, active, listed
 
 _NAME = 135
 """Room for a name, in pixels: a phone keeps more than half for what the picture shows."""
+_HEADING = 340
+"""Room for a heading, in pixels."""
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
@@ -38,6 +41,13 @@ def rows(keys: Sequence[str], *, grid: bool = False) -> alt.Y:
             ticks=False, domain=False, grid=grid, labelPadding=8, labelLimit=_NAME, labelOverlap=False,
             labelExpr="split(datum.label, '\\n')",
         ),
+    )  # fmt: skip
+
+
+def heading(lines: list[str]) -> alt.TitleParams:
+    """What a picture shows, above it."""
+    return alt.TitleParams(
+        lines, anchor="start", frame="bounds", fontSize=theme.SIZE, fontWeight="normal", color=theme.MUTED, limit=_HEADING
     )  # fmt: skip
 
 

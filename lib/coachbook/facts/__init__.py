@@ -1,7 +1,7 @@
 """Metric results for everybody at once, kept beside the snapshot, and from a request to a slice."""
 
 from coachbook.facts.local import workers
-from coachbook.facts.pages import Asked, Page, cut, ensure, periods, place, roster, settle, settle_all
+from coachbook.facts.pages import Asked, Page, about, cut, ensure, periods, place, roster, settle, settle_all
 from coachbook.facts.prepared import Prepared, prepare
 from coachbook.facts.roster import Member
 
@@ -10,6 +10,7 @@ __all__ = [
     "Member",
     "Page",
     "Prepared",
+    "about",
     "cut",
     "ensure",
     "periods",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from coachbook.model.people import People
 from coachbook.stats.sides import Flags, Ints, Observations, Pooled
 
 Kind = Literal["rep", "team"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Who has pages."""
 _PERSON = "CASE WHEN rep_id IS NULL THEN -1 ELSE (hash(rep_id) >> 1)::BIGINT END"
 _POOLED = ("y_in_team", "y_in_all", "y_leaves_team", "y_leaves_all")
 

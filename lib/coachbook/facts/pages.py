@@ -6,11 +6,15 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from datetime import date
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from coachbook import __version__
 from coachbook.access import Reader, Scope
+from coachbook.cleanup import Decisions, kept
 from coachbook.errors import AccessDenied, Invalid, NotFound, nearest
+from coachbook.facts.file import Making
 from coachbook.facts.roster import Member, members
 from coachbook.metrics.registry import VERSION
 from coachbook.model.periods import Period, Span, parse_day
@@ -18,8 +22,11 @@ from coachbook.settings import Settings, Workspace
 from coachbook.text import N_
 from coachbook.warehouse import Snapshot, Snapshots, slices
 
-FORMAT = "4"
+FORMAT = "5"
 """Version of what a facts file and a slice hold; a file of another is never read."""
+
+_DECIDED = {"funnel_review"}
+"""Workbooks whose figures tell what was decided, and done, in a clean-up."""
 
 
 @dataclass(frozen=True)
@@ -109,27 +116,21 @@ def periods(workspace: Workspace) -> list[str]:
 
 def place(workspace: Workspace, page: Page) -> Path:
     """The file of the facts that the page reads, whether it is there or not."""
-    return Snapshots(workspace.store).beside("facts", page.snapshot) / f"{_key(page)}.duckdb"
+    return Snapshots(workspace.store).beside("facts", page.snapshot) / f"{_key(workspace, page)}.duckdb"
 
 
 def ensure(workspace: Workspace, page: Page, executor: Executor | None = None) -> Path:
-    """The facts of the page's period and as-of for everybody; made if missing (seconds).
+    """The facts of the page's workbook, period and as-of for everybody; made if missing (seconds).
 
     `executor` shares the work of a large company: any of `concurrent.futures`, or Dask's.
     """
-    snapshot = _snapshot(workspace, page)
     target = place(workspace, page)
     if not target.exists():
-        from coachbook.facts.build import build  # with all that computes; most pages find their facts made
-
-        build(
-            snapshot,
-            Settings.model_validate_json(snapshot.settings_at(page.as_of)),
-            page.period,
-            page.as_of,
-            target,
-            executor,
-        )
+        snapshot = _snapshot(workspace, page)
+        settings = Settings.model_validate_json(snapshot.settings_at(page.as_of))
+        making = Making(snapshot, settings, page.period, page.as_of, _decisions(workspace, page), target)
+        # With all that computes; most pages find their facts made.
+        import_module(f"coachbook.facts.{page.workbook}").build(making, executor)
     return target
 
 
@@ -148,7 +149,7 @@ def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
         )  # fmt: skip
     snapshot = _snapshot(workspace, page)
     settings = Settings.model_validate_json(snapshot.settings_at(page.as_of))
-    key = _key(page, page.scope.kind, page.scope.id, reader, page.name)
+    key = _key(workspace, page, page.scope.kind, page.scope.id, reader, page.name)
     return slices.cut(
         snapshot,
         ensure(workspace, page),
@@ -157,27 +158,41 @@ def cut(workspace: Workspace, page: Page, reader: Reader) -> Path:
         as_of=page.as_of,
         reader=reader,
         named=settings.peers.naming == "named",
-        about={
-            "scope": {"kind": page.scope.kind, "id": page.scope.id, "name": page.name, "team": page.team_id},
-            "team": page.team,
-            "period": page.period.id,
-            "fiscal": asdict(page.period.fiscal) if page.period.fiscal else None,
-            "as_of": page.as_of.isoformat(),
-            "snapshot": page.snapshot,
-            "reader": reader,
-            "currency": settings.currency,
-            "workspace": settings.name,
-            "made_up": snapshot.made_up,
-        },
+        about=about(workspace, page, reader),
     )
+
+
+def about(workspace: Workspace, page: Page, reader: Reader) -> dict[str, Any]:
+    """What a page says of itself, as plain data."""
+    snapshot = _snapshot(workspace, page)
+    settings = Settings.model_validate_json(snapshot.settings_at(page.as_of))
+    return {
+        "workbook": page.workbook,
+        "scope": {"kind": page.scope.kind, "id": page.scope.id, "name": page.name, "team": page.team_id},
+        "team": page.team,
+        "period": page.period.id,
+        "fiscal": asdict(page.period.fiscal) if page.period.fiscal else None,
+        "as_of": page.as_of.isoformat(),
+        "snapshot": page.snapshot,
+        "reader": reader,
+        "currency": settings.currency,
+        "workspace": settings.name,
+        "made_up": snapshot.made_up,
+    }
 
 
 def _snapshot(workspace: Workspace, page: Page) -> Snapshot:
     return next(s for s in Snapshots(workspace.store).all() if s.id == page.snapshot)
 
 
-def _key(page: Page, *more: str) -> str:
+def _decisions(workspace: Workspace, page: Page) -> Decisions:
+    """What reviews decided by the as-of day, where the workbook tells of it."""
+    return kept(workspace.cleanup).known(page.as_of) if page.workbook in _DECIDED else Decisions(())
+
+
+def _key(workspace: Workspace, page: Page, *more: str) -> str:
     parts = (
+        page.workbook,
         __version__,
         FORMAT,
         page.snapshot,
@@ -185,6 +200,7 @@ def _key(page: Page, *more: str) -> str:
         VERSION,
         page.period.id,
         page.as_of.isoformat(),
+        _decisions(workspace, page).digest,
         *more,
     )
     return f"{page.period.id}-{sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"

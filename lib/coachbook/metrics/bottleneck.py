@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from duckdb import DuckDBPyConnection
 
-from coachbook.metrics.funnel import SMALLEST_SHARE
+from coachbook.metrics.funnel import SMALLEST_SHARE, Outlook
 from coachbook.metrics.judging import MOST_NEEDED, NO_PEERS, NO_REFERENCE, NOT_ENOUGH
 from coachbook.metrics.visits import Visits
 from coachbook.model.findings import (
@@ -50,6 +51,10 @@ NAMED_AGAINST: tuple[With, ...] = ("peers", "expected")
 FAMILIES = 3
 PERIODS, TIMES = 3, 2
 """A bottleneck holds in the pooled window, or so many times in so many of the last periods."""
+_ENDED: Mapping[Outlook, str] = {
+    "onward": "next_number - number", "won": "CASE WHEN outcome = 'won' THEN ended_number - number END",
+}  # fmt: skip
+"""Working days until a deal got on, or was won."""
 _KNOWN = 1e15
 """Deals behind an expected share: so many that chance has no part in it."""
 
@@ -60,23 +65,29 @@ OTHERS_NEEDED = N_("cannot tell yet: takes about {n} deals of everybody else at 
 
 @dataclass(frozen=True)
 class Cohorts:
-    """Reps x stages: of `n` deals that got to a stage, `onward` got beyond it by the horizon. Higher is better."""
+    """Reps, or teams, x stages: of `n` deals that got to a stage, `onward` got beyond it by the horizon. Higher is better.
+
+    `people` had such deals; None: each row is one person.
+    """
 
     n: Floats
     onward: Floats
+    people: Ints | None = None
+
+    def at(self, stages: Sequence[int]) -> Cohorts:
+        """Those stages alone."""
+        return Cohorts(self.n[:, stages], self.onward[:, stages], self.having[:, stages])
+
+    @property
+    def having(self) -> Ints:
+        """How many people had such deals."""
+        return (self.n > 0).astype(np.int64) if self.people is None else self.people
 
     @property
     def share(self) -> Floats:
         """NaN where there are no deals."""
         share: Floats = np.divide(self.onward, self.n, out=np.full(self.n.shape, np.nan), where=self.n > 0)
         return share
-
-
-@dataclass(frozen=True)
-class Others(Cohorts):
-    """The same for the others around each rep, pooled over deals; `people` have such deals."""
-
-    people: Ints
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ class Gap:
     high: Floats
     worth: float
 
-    @property
+    @cached_property
     def size(self) -> Floats:
         """Signed."""
         return self.share - self.reference
@@ -299,21 +310,25 @@ class Bottlenecks:
 
 
 def cohorts(
-    connection: DuckDBPyConnection, visits: Visits, span: Span, reps: Sequence[str], *, within_days: int
-) -> Cohorts:
-    """What a span tells of each rep at each stage, out of what `visits.lay_out` laid out in the connection.
+    connection: DuckDBPyConnection, visits: Visits, span: Span, ids: Sequence[str], *, within_days: int,
+    kind: Literal["rep", "team"] = "rep", outlook: Outlook = "onward",
+) -> Cohorts:  # fmt: skip
+    """What a span tells of each rep, or team, at each stage, out of what `visits.lay_out` laid out in the connection.
 
     Deals that first got to a stage in the days seen and were followed for `within_days` working days since; `onward`
     got beyond it within them. Whether a deal counts thus depends on the day of its coming alone and never on what
     became of it, so deals still open bias nothing, and counts are plain binomial ones: as of the end of a period most
     of its own deals do not count yet. (The Aalen-Johansen shares of `Funnel.cohorts` use such deals too, but are
     known of few reps then, mostly of those whose deals all ended fast.) A stage that no deal was ever in tells nothing.
+
+    `outlook`: with `won`, `onward` counts those that were won by then.
     """
-    n, onward = np.zeros((2, len(visits.entities) + 1, len(visits.stages)))
+    n, onward, people = np.zeros((3, len(visits.entities) + 1, len(visits.stages)))
     if seen := visits.seen(span):
         rows = connection.execute(
-            """
-            SELECT rep, position, count(*) AS n, count(*) FILTER (next_number - number <= $within) AS onward
+            f"""
+            SELECT {kind} AS entity, position, count(DISTINCT rep) AS people, count(*) AS n,
+                count(*) FILTER ({_ENDED[outlook]} <= $within) AS onward
             FROM reached
             WHERE day BETWEEN $first AND $last AND position < $stages
                 AND number + $within <= (SELECT number FROM known_days WHERE day = $as_of)
@@ -324,11 +339,27 @@ def cohorts(
                 "as_of": visits.as_of,
             },
         ).fetchnumpy()  # fmt: skip
-        at = rows["rep"], rows["position"]
-        n[at], onward[at] = rows["n"], rows["onward"]
+        at = rows["entity"], rows["position"]
+        n[at], onward[at], people[at] = rows["n"], rows["onward"], rows["people"]
     used = np.array([stage not in visits.unused for stage in visits.stages])
-    codes = [visits.codes.get(("rep", rep), -1) for rep in reps]  # the last row is nobody's
-    return Cohorts(n[codes] * used, onward[codes] * used)
+    codes = [visits.codes.get((kind, name), -1) for name in ids]  # the last row is nobody's
+    return Cohorts(n[codes] * used, onward[codes] * used, (people[codes] * used).astype(np.int64))
+
+
+def followed(connection: DuckDBPyConnection, span: Span, as_of: date, *, within_days: int) -> Span | None:
+    """The days on which those deals came whose `within_days` working days ended in a span; None: on none that is listed.
+
+    A cohort of these days is complete when the span is over: that of the span itself, seen from its end, has hardly begun.
+    """
+    found = connection.execute(
+        """
+        SELECT min(day), max(day) FROM known_days
+        WHERE number + $within > (SELECT number - is_working::INTEGER FROM known_days WHERE day = $first)
+            AND number + $within <= (SELECT number FROM known_days WHERE day = $last)
+        """,
+        {"within": within_days, "first": span.first, "last": min(span.last, as_of)},
+    ).fetchone()
+    return Span(found[0], found[1] + timedelta(days=1)) if found and found[0] else None
 
 
 def bottlenecks(
@@ -383,25 +414,24 @@ def _none_of(cohort: Cohorts) -> Cohorts:
 
 def _window(cohort: Cohorts, hoped: Floats, people: People, worth: float) -> Window:
     others = _others(cohort, people.peers)
-    many = _many(others.people)
+    many = _many(others.having)
     shown = Cohorts(np.where(many, others.n, 0.0), np.where(many, others.onward, 0.0))
     known = Cohorts(np.full(cohort.n.shape, _KNOWN), np.broadcast_to(hoped * _KNOWN, cohort.n.shape))
     return Window(_gap(cohort, shown, worth), _gap(cohort, known, worth), _gap(shown, known, worth))
 
 
-def _others(cohort: Cohorts, code: Ints) -> Others:
-    """All of the same code without the rep itself; nobody where the code is -1."""
+def _others(cohort: Cohorts, code: Ints) -> Cohorts:
+    """All of the same code without the rep itself, pooled over deals; nobody where the code is -1."""
     has = code >= 0
 
-    def left_out(x: Floats) -> Floats:
+    def left_out(x: Floats | Ints) -> Floats:
         sums = np.zeros((code.max(initial=-1) + 1, x.shape[1]))
         np.add.at(sums, code[has], x[has])
         rest = np.zeros(x.shape)
         rest[has] = sums[code[has]] - x[has]
         return rest
 
-    people = left_out((cohort.n > 0).astype(float)).astype(np.int64)
-    return Others(left_out(cohort.n), left_out(cohort.onward), people)
+    return Cohorts(left_out(cohort.n), left_out(cohort.onward), left_out(cohort.having).astype(np.int64))
 
 
 def _gap(own: Cohorts, other: Cohorts, worth: float) -> Gap:
@@ -458,8 +488,9 @@ def _none_or_many(people: Ints) -> Flags:
 
 def _without_a_few(now: Window, cohort: Cohorts, pooled: Cohorts, people: People) -> Window:
     """The period without peers where the pooled window less the period would show what a few of them did."""
-    before = Cohorts(np.maximum(pooled.n - cohort.n, 0.0), np.zeros_like(pooled.n))
-    hidden = ~_none_or_many(_others(before, people.peers).people)
+    n = np.maximum(pooled.n - cohort.n, 0.0)
+    before = Cohorts(n, np.zeros_like(n), np.where(n > 0, pooled.having, 0))
+    hidden = ~_none_or_many(_others(before, people.peers).having)
     reference, low, high = (
         np.where(hidden, np.nan, x) for x in (now.peers.reference, now.peers.low, now.peers.high)
     )
@@ -472,9 +503,9 @@ def _movement(now: Cohorts, before: Cohorts, people: People, worth: float) -> Mo
     inside = np.where((both >= 0).all(axis=0), inside, -1)
     company = [_others(cohort, people.peers) for cohort in (now, before)]
     team = [_others(cohort, inside) for cohort in (now, before)]
-    is_known = np.all([_many(c.people) for c in company], axis=0)
+    is_known = np.all([_many(c.having) for c in company], axis=0)
     has_team = is_known & np.all(
-        [_many(t.people) & _none_or_many(c.people - t.people) for t, c in zip(team, company, strict=True)], axis=0
+        [_many(t.having) & _none_or_many(c.having - t.having) for t, c in zip(team, company, strict=True)], axis=0
     )  # fmt: skip
     gaps = [
         _gap(own, _chosen(is_known, _chosen(has_team, t, c), _none_of(c)), worth)

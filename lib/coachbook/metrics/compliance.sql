@@ -7,14 +7,19 @@ WITH spelled AS (
 spans AS (
     SELECT unnest($spans::VARCHAR[]) AS span, unnest($first::DATE[]) AS first_day, unnest($after::DATE[]) AS after_day
 ),
+-- Deals that entered or left a stage on these days: what is known of others need not be looked up.
+asked AS (
+    SELECT DISTINCT deal_id FROM known_visits JOIN spans
+        ON (entered_on >= first_day AND entered_on < after_day) OR (left_on >= first_day AND left_on < after_day)
+),
 visits AS (
     SELECT v.* EXCLUDE (stage), coalesce(s.id, v.stage) AS stage, s.place, coalesce(v.left_to = 'won' OR t.place > s.place, false) AS moved_on
-    FROM (FROM known_visits SEMI JOIN known USING (deal_id)) AS v
+    FROM (FROM known_visits SEMI JOIN known USING (deal_id) SEMI JOIN asked USING (deal_id)) AS v
     LEFT JOIN spelled AS s ON s.text = v.stage LEFT JOIN spelled AS t ON t.text = v.left_to
 ),
 -- What was saved together counts together: of states of one instant, the last.
 states AS (
-    SELECT deal_id, from_at, rep_id, owner_id, amount_minor, currency, close_on FROM known_history
+    SELECT deal_id, from_at, rep_id, owner_id, amount_minor, currency, close_on FROM known_history SEMI JOIN asked USING (deal_id)
     WHERE until_at IS NULL OR until_at > from_at
 ),
 moments AS MATERIALIZED (
@@ -29,7 +34,7 @@ moments AS MATERIALIZED (
 -- Fields of which the source kept a history, deal by deal.
 told AS (
     SELECT deal_id, bool_or(field = 'amount') AS amount, bool_or(field = 'close_on') AS close_on, bool_or(field = 'owner') AS rep_id
-    FROM known_deal_events WHERE field IN ('amount', 'close_on', 'owner') GROUP BY deal_id
+    FROM known_deal_events SEMI JOIN asked USING (deal_id) WHERE field IN ('amount', 'close_on', 'owner') GROUP BY deal_id
 ),
 -- Of other fields only lists tell: a row stood like this from its last change up to the last export that shows it.
 exported AS (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ from coachbook.model.findings import LEVEL, Interval
 from coachbook.model.periods import Span
 from coachbook.model.quality import Sentence
 from coachbook.stats import intervals, survival
-from coachbook.stats.survival import Ints, Spells
+from coachbook.stats.sides import Flags
+from coachbook.stats.survival import Curves, Ints, Spells
 from coachbook.text import N_
 
 Kind = Literal["rep", "team", "all"]
@@ -29,6 +31,8 @@ SMALLEST_SHARE = 5
 """Fewest deals on which the interval of a share stands."""
 SMALLEST_MEDIAN = 6
 """Fewest deals of which something excludes an earlier median."""
+CURVE_DAYS = (*range(21), 25, 30, 40, 50, 60, 80, 100, 150, 200)
+"""Working days at which the share still there is kept: a picture needs no more."""
 _QUARTILES = (0.25, 0.5, 0.75)
 _MEASURES = ("deals", "customers", "times")
 _HAPPENED = (
@@ -52,6 +56,9 @@ class Tally:
     deals: int
     customers: int
     times: int
+
+
+_NOTHING = Tally(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,16 @@ class Conversion:
 
 
 @dataclass(frozen=True)
+class Staying:
+    """The share of deals, in [0, 1], still in a stage after so many working days, with its interval."""
+
+    day: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Dwell:
     """Working days until a deal leaves the stage, whatever way (Kaplan-Meier); lower is better.
 
@@ -145,6 +162,7 @@ class Dwell:
     upper_quartile: float | None
     left: int
     still_there: int
+    curve: tuple[Staying, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +180,18 @@ class Stage:
     conversions: tuple[Conversion, ...]
     dwells: tuple[Dwell, ...]
     reason: Sentence | None
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What is compared of a stage in an earlier period: deals by what happened, who was there at its end, median stay."""
+
+    stage: str
+    came_in: int | None
+    moved_on: int | None
+    lost: int | None
+    there: Tally | None
+    median_days: float | None
 
 
 @dataclass(frozen=True)
@@ -183,6 +213,8 @@ class Funnel:
     dwells
         (clock, entity, code): `n` deals, `left`; working days `lower`, `median`, `upper`, `low`, `high`, `longest`
         known; `is_thin`: at some age nobody was there, though somebody was later.
+    curves
+        Of the rows of `dwells`; the day of entry is the 1st.
     """
 
     visits: Visits
@@ -194,6 +226,7 @@ class Funnel:
     created: pd.DataFrame
     cohorts: pd.DataFrame
     dwells: pd.DataFrame
+    curves: Curves | None
 
     @property
     def reason(self) -> Sentence | None:
@@ -209,10 +242,47 @@ class Funnel:
         all_stages = (*self.visits.stages, *self.visits.others)
         return tuple(self._stage(entity, code, stage) for code, stage in enumerate(all_stages))
 
+    def brief(self, kind: Kind, name: str = "") -> tuple[Brief, ...]:
+        """The same in a few figures."""
+        entity = self.visits.codes.get((kind, name), -1)
+        return tuple(
+            self._brief(entity, code, stage)
+            for code, stage in enumerate((*self.visits.stages, *self.visits.others))
+        )
+
     def created_and_reached(self, kind: Kind, name: str = "") -> tuple[int, ...]:
         """Of the deals created in the days seen: how many reached each stage, and were won. Never rises."""
-        row = _row(self.created, self.visits.codes.get((kind, name), -1))
+        row = self._row("created", self.visits.codes.get((kind, name), -1))
         return tuple(int(row.get(position, 0)) for position in range(len(self.visits.stages) + 1))
+
+    @cached_property
+    def _rows(self) -> Mapping[str, Mapping[Any, Mapping[Any, Any]]]:
+        """The rows of each frame by their keys: to look one up in a frame takes a hundred times as long."""
+        frames = {"created": self.created, "cohorts": self.cohorts, "dwells": self.dwells}
+        return {name: frame.to_dict("index") for name, frame in frames.items()}
+
+    @cached_property
+    def _drawn(self) -> Mapping[Any, tuple[Staying, ...]]:
+        """The curves of latest visits, by the keys of `dwells`."""
+        if self.curves is None:
+            return {}
+        wanted = self.dwells.index.get_level_values("clock") == CLOCKS[0]
+        return dict(zip(self.dwells.index, _drawn(self.curves, wanted), strict=True))
+
+    @cached_property
+    def _tallies(self) -> Mapping[tuple[int, int], Mapping[str, Tally]]:
+        """The rows of `counts` by their keys."""
+        names = self.counts.columns.get_level_values(0).unique()
+        parts = zip(*[iter(self.counts.to_numpy().T.tolist())] * len(_MEASURES), strict=True)
+        columns = [list(map(Tally, *part)) for part in parts]
+        return {
+            key: dict(zip(names, row, strict=True))
+            for key, row in zip(self.counts.index, zip(*columns, strict=True), strict=True)
+        }
+
+    def _row(self, frame: str, key: Any) -> Mapping[Any, Any]:
+        """A row by its key; nothing where there is none."""
+        return self._rows[frame].get(key, {})
 
     def _stage(self, entity: int, code: int, stage: str) -> Stage:
         there = self._there(entity, code)
@@ -230,12 +300,20 @@ class Funnel:
         return Stage(stage, position, moves, there, reached, conversions, dwells, self.reason)
 
     def _tally(self, entity: int, code: int, what: str) -> Tally:
-        row = _row(self.counts, (entity, code))
-        return Tally(*(int(row.get((what, m), 0)) for m in _MEASURES))
+        return self._tallies.get((entity, code), {}).get(what, _NOTHING)
 
     def _there(self, entity: int, code: int) -> Tally | None:
         known = self.seen is not None or self.span.after > self.visits.as_of
         return self._tally(entity, code, "there") if known else None
+
+    def _brief(self, entity: int, code: int, stage: str) -> Brief:
+        there = self._there(entity, code)
+        if self.seen is None or stage in self.visits.unused:
+            return Brief(stage, None, None, None, there, None)
+        came, moved, lost = (
+            self._tally(entity, code, what).deals for what in ("came_in", "moved_on", "lost")
+        )
+        return Brief(stage, came, moved, lost, there, self._median(CLOCKS[0], entity, code).value)
 
     def _moves(self, entity: int, code: int) -> Moves:
         assert self.seen is not None
@@ -248,14 +326,14 @@ class Funnel:
         return Moves(**tallies, per_week=flow)
 
     def _reached(self, entity: int, code: int) -> Reached:
-        row = _row(self.cohorts, ("onward", entity, code))
+        row = self._row("cohorts", ("onward", entity, code))
         n, onward, lost = (int(row.get(name, 0)) for name in ("n", "ended", "lost"))
         share = onward / n if n else np.nan
         low, high = intervals.wilson(np.array([share]), np.array([float(n)]), self.level)
         return Reached(n, onward, lost, self._figure(share, low[0], high[0], n, SMALLEST_SHARE, None))
 
     def _conversion(self, outlook: Outlook, entity: int, code: int) -> Conversion:
-        row = _row(self.cohorts, (outlook, entity, code))
+        row = self._row("cohorts", (outlook, entity, code))
         n, horizon = int(row.get("n", 0)), self.horizons[outlook]
         reason = Sentence(NOT_FOLLOWED, {"days": horizon})
         ended, lost = (
@@ -271,15 +349,20 @@ class Funnel:
         )  # fmt: skip
 
     def _dwell(self, clock: str, entity: int, code: int) -> Dwell:
-        row = _row(self.dwells, (clock, entity, code))
+        row, median = self._row("dwells", (clock, entity, code)), self._median(clock, entity, code)
+        curve = self._drawn.get((clock, entity, code), ()) if median.n >= SMALLEST_MEDIAN else ()
+        return Dwell(
+            clock, median, _known(row.get("lower")), _known(row.get("upper")), int(row.get("left", 0)),
+            self._tally(entity, code, "there").deals, curve,
+        )  # fmt: skip
+
+    def _median(self, clock: str, entity: int, code: int) -> Figure:
+        row = self._row("dwells", (clock, entity, code))
         n, longest = int(row.get("n", 0)), float(row.get("longest", 0))
         unknown = Sentence(TOO_THIN) if row.get("is_thin") else Sentence(NOT_HALF, {"days": longest})
         median, low, high = (row.get(name, np.nan) for name in ("median", "low", "high"))
         high = np.inf if np.isnan(high) else high
-        return Dwell(
-            clock, self._figure(median, low, high, n, SMALLEST_MEDIAN, unknown), _known(row.get("lower")),
-            _known(row.get("upper")), int(row.get("left", 0)), self._tally(entity, code, "there").deals,
-        )  # fmt: skip
+        return self._figure(median, low, high, n, SMALLEST_MEDIAN, unknown)
 
     def _figure(
         self, value: float, low: float, high: float, n: int, smallest: int, unknown: Sentence | None
@@ -319,11 +402,22 @@ def funnel(
     horizons: dict[Outlook, int] = {"onward": onward_days, "won": won_days}
     counts = _counts(connection, seen, min(span.last, visits.as_of))
     created = cohorts = dwells = pd.DataFrame()
+    curves = None
     if seen:
         created = _created(connection, visits, seen)
         cohorts = _cohorts(connection, visits, seen, horizons, level)
-        dwells = _dwells(connection, visits, seen, level)
-    return Funnel(visits, span, seen, horizons, level, counts, created, cohorts, dwells)
+        dwells, curves = _dwells(connection, visits, seen, level)
+    return Funnel(visits, span, seen, horizons, level, counts, created, cohorts, dwells, curves)
+
+
+def earlier(connection: DuckDBPyConnection, visits: Visits, span: Span, *, level: float = LEVEL) -> Funnel:
+    """What a later span is compared with: counts and stays alone, for `Funnel.brief`."""
+    connection.execute((files("coachbook.metrics") / "funnel.sql").read_text(encoding="utf-8"))
+    seen = visits.seen(span)
+    counts = _counts(connection, seen, min(span.last, visits.as_of))
+    dwells, curves = _dwells(connection, visits, seen, level) if seen else (pd.DataFrame(), None)
+    created = _created(connection, visits, seen) if seen else pd.DataFrame()
+    return Funnel(visits, span, seen, {}, level, counts, created, pd.DataFrame(), dwells, curves)
 
 
 def _counts(connection: DuckDBPyConnection, seen: Span | None, last: date) -> pd.DataFrame:
@@ -373,7 +467,9 @@ def _cohorts(
     return pd.DataFrame(columns, index)[n > 0]
 
 
-def _dwells(connection: DuckDBPyConnection, visits: Visits, seen: Span, level: float) -> pd.DataFrame:
+def _dwells(
+    connection: DuckDBPyConnection, visits: Visits, seen: Span, level: float
+) -> tuple[pd.DataFrame, Curves]:
     before, _number = _numbers(connection, seen.first)
     _before, last = _numbers(connection, seen.last)
     asked = {"first": seen.first, "last": seen.last, "before": before, "number": last}
@@ -404,7 +500,19 @@ def _dwells(connection: DuckDBPyConnection, visits: Visits, seen: Span, level: f
     index = pd.MultiIndex.from_arrays(
         [np.array(CLOCKS)[clock], entity, code], names=["clock", "entity", "code"]
     )
-    return pd.DataFrame(columns, index)
+    return pd.DataFrame(columns, index), curves
+
+
+def _drawn(curves: Curves, wanted: Flags) -> list[tuple[Staying, ...]]:
+    """The curves at `CURVE_DAYS`; empty where one is not wanted."""
+    size = len(wanted)
+    parts = [curves.at(np.full(size, day + 1.0)).staying for day in CURVE_DAYS]
+    share, low, high = (np.array([astuple(part)[i] for part in parts]).T for i in range(3))
+    known = np.where(wanted, np.logical_and.accumulate(~np.isnan(share + low + high), axis=1).sum(axis=1), 0)
+    return [
+        tuple(map(Staying, CURVE_DAYS[:k], *(x[g, :k].tolist() for x in (share, low, high))))
+        for g, k in enumerate(known)
+    ]
 
 
 def _levels(rows: Mapping[str, Any], visits: Visits) -> Ints:
@@ -420,11 +528,6 @@ def _numbers(connection: DuckDBPyConnection, day: date) -> tuple[int, int]:
     )
     before, number = found.fetchall()[0]
     return before, number
-
-
-def _row(frame: pd.DataFrame, key: Any) -> Mapping[Any, Any]:
-    """A row by its key; nothing where there is none."""
-    return frame.loc[key].to_dict() if key in frame.index else {}
 
 
 def _known(value: float | None) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.resources import files
@@ -97,30 +97,35 @@ def risk(connection: DuckDBPyConnection, as_of: date, *, touches: str = NO_TOUCH
     sql = (files("coachbook.metrics") / "risk.sql").read_text(encoding="utf-8").format(touches=touches)
     terms = {**_TERMS, "as_of": as_of, "first": as_of - timedelta(days=LOOK_BACK_DAYS), "last": as_of}
     connection.execute(f"CREATE OR REPLACE TEMP TABLE flagged AS {sql}", terms)
-    records = tuple(_record(connection, flag) for flag in FLAGS)
+    records = tuple(_records(connection))
     holding = [record.flag for record in records if record.holds]
     return Risk(records, tuple(_at_risk(connection, holding)))
 
 
-def _record(connection: DuckDBPyConnection, flag: Flag) -> Record:
-    """One day of each deal, drawn by its id: days of the same deal tell the same story."""
+def _records(connection: DuckDBPyConnection) -> Iterator[Record]:
+    """Of one day of each deal, drawn by its id: days of the same deal tell the same story."""
+    counts = ", ".join(
+        f"count(*) FILTER ({flag}), count(*) FILTER ({flag} AND won), count(*) FILTER (NOT {flag}), count(*) FILTER (NOT {flag} AND won)"
+        for flag in FLAGS
+    )
     found = connection.execute(
         f"""
         WITH drawn AS (
-            FROM flagged WHERE won IS NOT NULL
-            QUALIFY row_number() OVER (PARTITION BY deal_id ORDER BY hash(deal_id, day)) = 1
+            SELECT arg_min({{{", ".join(f"'{name}': {name}" for name in (*FLAGS, "won"))}}}, hash(deal_id, day)) AS r
+            FROM flagged WHERE won IS NOT NULL GROUP BY deal_id
         )
-        SELECT count(*) FILTER ({flag}), count(*) FILTER ({flag} AND won),
-            count(*) FILTER (NOT {flag}), count(*) FILTER (NOT {flag} AND won) FROM drawn
+        SELECT {counts} FROM (SELECT unnest(r) FROM drawn)
         """
-    ).fetchone()
-    n, won, without_n, without_won = found or (0, 0, 0, 0)
-    interval = None
-    if min(n, without_n) >= FEWEST:
-        x1, n1, x2, n2 = np.array([won, n, without_won, without_n], dtype=np.float64)
-        low, high = newcombe(x1, n1, x2, n2, LEVEL)
-        interval = Interval(float(low), float(high))
-    return Record(flag, n, won, without_n, without_won, interval)
+    ).fetchall()[0]
+    for flag, (n, won, without_n, without_won) in zip(
+        FLAGS, zip(*[iter(found)] * 4, strict=True), strict=True
+    ):
+        interval = None
+        if min(n, without_n) >= FEWEST:
+            x1, n1, x2, n2 = np.array([won, n, without_won, without_n], dtype=np.float64)
+            low, high = newcombe(x1, n1, x2, n2, LEVEL)
+            interval = Interval(float(low), float(high))
+        yield Record(flag, n, won, without_n, without_won, interval)
 
 
 def _at_risk(connection: DuckDBPyConnection, flags: list[Flag]) -> Iterable[AtRisk]:

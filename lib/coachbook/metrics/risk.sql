@@ -7,30 +7,29 @@ WITH days AS (
     WHERE last_day(month) + $horizon <= $as_of
     UNION SELECT $as_of
 ),
-stretches AS ( -- all of one instant is one transaction; a date moved in the closing one is thus no push
+stretches AS MATERIALIZED ( -- all of one instant is one transaction; a date moved in the closing one is thus no push
     FROM known_history WHERE from_on <= $as_of AND until_at IS DISTINCT FROM from_at
 ),
-steps AS (
-    SELECT *, coalesce(status = 'open' AND lag(status) OVER ordered = 'open' AND close_on > lag(close_on) OVER ordered, false) AS is_push
-    FROM stretches WINDOW ordered AS (PARTITION BY deal_id ORDER BY nr)
-),
-walked AS (
-    SELECT deal_id, rep_id, stage, status, close_on, amount_minor, currency, from_on, until_on,
-        count(*) FILTER (is_push) OVER (PARTITION BY deal_id ORDER BY nr) AS pushes
-    FROM steps
+pushes AS ( -- few deals are pushed: a count over all stretches would take most of the time
+    SELECT deal_id, nr FROM (SELECT deal_id, nr, status, close_on FROM stretches)
+    WINDOW ordered AS (PARTITION BY deal_id ORDER BY nr)
+    QUALIFY status = 'open' AND lag(status) OVER ordered = 'open' AND close_on > lag(close_on) OVER ordered
 ),
 usual AS ( -- how long deals that were won stayed
     SELECT stage, quantile_cont(left_on - entered_on, $slow) AS slow_days
     FROM known_visits WHERE left_on IS NOT NULL AND deal_id IN (SELECT deal_id FROM known_history WHERE status = 'won')
     GROUP BY stage HAVING count(*) >= $fewest
 ),
-standing AS (
-    SELECT d.day, w.* FROM walked AS w JOIN days AS d ON w.from_on <= d.day AND coalesce(w.until_on > d.day, true)
-    WHERE w.status = 'open'
+standing AS MATERIALIZED (
+    SELECT d.day, deal_id, nr, rep_id, stage, close_on, amount_minor, currency, from_on FROM stretches AS w
+    JOIN days AS d ON w.from_on <= d.day AND coalesce(w.until_on > d.day, true) WHERE w.status = 'open'
+),
+moved AS (
+    SELECT s.deal_id, s.day, count(*) AS times FROM standing AS s JOIN pushes AS p ON p.deal_id = s.deal_id AND p.nr <= s.nr GROUP BY ALL
 ),
 touched AS (
-    SELECT s.deal_id, s.day, max(t.day) AS touched_on
-    FROM standing AS s JOIN {touches} AS t ON t.deal_id = s.deal_id AND t.day <= s.day GROUP BY ALL
+    SELECT s.deal_id, s.day, t.day AS touched_on
+    FROM standing AS s ASOF JOIN (SELECT DISTINCT deal_id, day FROM {touches}) AS t ON t.deal_id = s.deal_id AND s.day >= t.day
 ),
 visited AS (
     SELECT s.deal_id, s.day, s.day - v.entered_on > u.slow_days AS is_slow
@@ -41,10 +40,10 @@ visited AS (
 ),
 wins AS (SELECT deal_id, from_on AS won_on FROM stretches WHERE status = 'won')
 SELECT s.day, s.deal_id, s.rep_id, s.stage, s.close_on, s.amount_minor, s.currency,
-    s.close_on IS NOT NULL AND s.close_on < s.day AS overdue, s.pushes >= $pushes AS pushed,
+    s.close_on IS NOT NULL AND s.close_on < s.day AS overdue, coalesce(m.times >= $pushes, false) AS pushed,
     s.day - greatest(s.from_on, t.touched_on) >= $quiet AS quiet, coalesce(v.is_slow, false) AS slow,
     CASE WHEN s.day + $horizon <= $as_of THEN EXISTS (
         SELECT 1 FROM wins AS w WHERE w.deal_id = s.deal_id AND w.won_on > s.day AND w.won_on <= s.day + $horizon
     ) END AS won
 FROM standing AS s LEFT JOIN touched AS t USING (deal_id, day) LEFT JOIN visited AS v USING (deal_id, day)
-ORDER BY s.day, s.deal_id
+LEFT JOIN moved AS m USING (deal_id, day)

@@ -162,3 +162,6 @@ JOIN care AS o ON o.deal_id = f.deal_id AND o.from_on <= f.came_on AND o.until_o
 LEFT JOIN endings AS e ON e.deal_id = f.deal_id
 LEFT JOIN known_days AS d ON d.day = listed(f.day) LEFT JOIN known_days AS n ON n.day = listed(f.next_on)
 LEFT JOIN known_days AS z ON z.day = listed(e.ended_on);
+
+-- Only the three tables are asked about: of many millions of events the others would hold gigabytes.
+DROP TABLE steps; DROP TABLE turns; DROP TABLE hops; DROP TABLE held; DROP TABLE belonging; DROP TABLE care;

@@ -27,13 +27,23 @@ class Select:
 
 
 @dataclass(frozen=True)
+class Day:
+    """A day to choose; empty: none is chosen."""
+
+    name: str
+    label: str
+    chosen: str
+
+
+@dataclass(frozen=True)
 class Chooser:
-    """The form in the title bar: what it opens, lists to choose from, and what stays as it is."""
+    """The form in the title bar: what it opens, lists and days to choose from, and what stays as it is."""
 
     heading: str
     action: str
     selects: list[Select]
     kept: list[tuple[str, str]]
+    days: tuple[Day, ...] = ()
 
 
 def address(path: str, query: Query) -> str:

@@ -16,15 +16,15 @@ from tornado.web import HTTPError
 from coachbook import access, catalogue, facts
 from coachbook.errors import AccessDenied, CoachbookError, Invalid, NotFound, Refused
 from coachbook.facts import Member
-from coachbook.model.periods import Period, called
+from coachbook.model.periods import Period, called, parse_day
 from coachbook.serve import assets
-from coachbook.serve.bar import Chooser, Query, Select, address, html
+from coachbook.serve.bar import Chooser, Day, Query, Select, address, html
 from coachbook.serve.identity import Identity
 from coachbook.serve.kernels import Visit, visiting
 from coachbook.serve.notebooks import Shelf, prepared
 from coachbook.serve.rendering import WIDGET, Renderer
 from coachbook.settings import Workspace, locale_named
-from coachbook.text import _, active, day, use
+from coachbook.text import N_, _, active, day, use
 from coachbook.warehouse import Snapshots
 
 LOG = "serve.log"
@@ -35,6 +35,8 @@ PATIENCE_SECONDS = 10.0
 """Where figures for everybody take longer, the visitor is told, and the page opens by itself."""
 AGAIN_SECONDS = 2
 
+_DAYS = {"since": N_("Changes since")}
+"""Days that a workbook asks for beyond those of every page, as the title bar calls them."""
 _STATUS = {NotFound: 404, Invalid: 400, Refused: 409, AccessDenied: 403}
 _HEADERS = {"Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
 _POLICY = {
@@ -253,6 +255,7 @@ class Workbook(Shown):
     gone = False
     limit: asyncio.Timeout | None = None
     starting: asyncio.Future[str] | None = None
+    days: Query
     parameters: Query
     made: dict[str, Any]
 
@@ -265,6 +268,9 @@ class Workbook(Shown):
         """Settle what is asked for, then let Voilà make the page."""
         book = catalogue.workbook(name, self.workspace.notebooks)
         asked = facts.Asked(book.name, **self.query("rep", "team", "period", "as_of"))
+        self.days = self.query(*(p.name for p in book.parameters if p.name in _DAYS))
+        for chosen in filter(None, self.days.values()):
+            parse_day(chosen)
         page = await asyncio.to_thread(facts.settle, self.workspace, asked)
         if not await self.settings["figures"].ready(page, PATIENCE_SECONDS):
             self._wait(page)
@@ -354,12 +360,12 @@ class Workbook(Shown):
             "as_of": grant.as_of,
             "locale": grant.locale,
         }
-        self.parameters = {name: value for name, value in everything.items() if name in known}
+        self.parameters = {name: value for name, value in everything.items() if name in known} | self.days
         self.made = self._around(book, page, as_of)
 
     def _around(self, book: catalogue.Workbook, page: facts.Page, as_of: str) -> dict[str, Any]:
         """What the template shows around the notebook."""
-        here = {page.scope.kind: page.scope.id, "period": page.period.id, "as_of": as_of}
+        here = {page.scope.kind: page.scope.id, "period": page.period.id, "as_of": as_of, **self.days}
         chooser = Chooser(
             book.heading,
             self.request.path,
@@ -368,6 +374,7 @@ class Workbook(Shown):
                 _period_select(facts.periods(self.workspace), page.period.id),
             ],
             [(name, value) for name, value in (("as_of", as_of), ("locale", active().value)) if value],
+            tuple(Day(name, _(_DAYS[name]), chosen) for name, chosen in self.days.items()),
         )
         return {
             "bar": self.frame("bar.html.j2", query=here, chooser=chooser),

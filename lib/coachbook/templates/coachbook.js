@@ -84,7 +84,7 @@
 
   // Choosers: a picked value opens its page; who walks through the list by keyboard confirms with Enter or the button.
   document.documentElement.classList.add("cb-js");
-  const chooser = (event) => event.target.matches?.(".cb-choose select") && event.target.form;
+  const chooser = (event) => event.target.matches?.(".cb-choose select, .cb-choose input") && event.target.form;
   let walking = false;
 
   addEventListener("pointerdown", () => { walking = false; });

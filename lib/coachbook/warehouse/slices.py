@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,7 +51,8 @@ def cut(
     """Write the slice of one scope for one reader to `target`, unless it is there.
 
     It holds the scope's `page`, `roster`, `deals`, `credits` (parts in deals, others' too), `history` of deals and
-    `visits` to stages of the days on which they counted in the scope; and of others what the reader may see:
+    `visits` to stages of the days on which they counted in the scope, `touches` (when somebody last did something
+    about an open deal, where the workbook asks for it); and of others what the reader may see:
     `everyone`, `peers`. Where the scope has more than `DETAILED` people, of deals the open ones alone, without
     history. `about` is kept, with `detailed` beside; `named` lets a rep see peers by name.
 
@@ -128,6 +129,7 @@ def _fill(connection: DuckDBPyConnection, scope: Scope, people: tuple[str, ...],
     run("CREATE TABLE page AS SELECT body FROM facts.pages WHERE kind = ? AND id = ?", [scope.kind, scope.id])
     run(f"CREATE TABLE roster AS FROM known.roster WHERE {theirs} AND {of_team}")
     run(f"CREATE TABLE deals AS SELECT {columns} FROM known.deal_state WHERE {told}")
+    run("CREATE TABLE touches AS FROM facts.touches SEMI JOIN deals USING (deal_id)")
     run(f"CREATE TABLE credits AS SELECT {_COLUMNS} FROM known.credits WHERE {told}")
     for table, (past, first, last) in _PASTS.items():
         there = f"""SEMI JOIN (FROM known.roster WHERE {of_team}) AS s ON s.rep_id = past.rep_id
@@ -217,6 +219,7 @@ class Peer:
 class Slice:
     """A slice, read. `page` and `everyone` are the facts of the scope and of the whole company."""
 
+    path: Path
     about: dict[str, Any]
     page: dict[str, Any]
     everyone: dict[str, Any]
@@ -233,15 +236,10 @@ class Slice:
         NotFound
             The file is gone: the page has to be opened again.
         """
-        if not path.is_file():
-            raise NotFound(
-                N_("The data of this page are gone ({file}). Open the page again."), file=path.name
-            )
-        with in_memory() as connection:
-            attach(connection, path, "slice")
-            connection.execute("USE slice")
+        with _opened_slice(path) as connection:
             bodies = {name: _body(connection, name) for name in ("about", "page", "everyone")}
             return cls(
+                path=path,
                 about=bodies["about"] or {},
                 page=bodies["page"] or {},
                 everyone=bodies["everyone"] or {},
@@ -249,6 +247,19 @@ class Slice:
                 deals=tuple(_rows(connection, Deal, "deals", "deal_id")),
                 credits=tuple(_rows(connection, Credit, "credits", "deal_id, rep_id")),
             )
+
+    @cached_property
+    def connection(self) -> DuckDBPyConnection:
+        """One in which the slice's tables are, for what is asked of deals' `history`, `visits` and `touches`."""
+        return _opened_slice(self.path)
+
+
+def _opened_slice(path: Path) -> DuckDBPyConnection:
+    if not path.is_file():
+        raise NotFound(N_("The data of this page are gone ({file}). Open the page again."), file=path.name)
+    connection = in_memory()
+    attach(connection, path, "slice")
+    return connection.execute("USE slice")
 
 
 def _rows(connection: DuckDBPyConnection, kind: type[Row], table: str, order: str) -> list[Row]:

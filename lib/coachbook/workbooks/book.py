@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coachbook import access, facts
 from coachbook.charts import show_for
+from coachbook.errors import Refused
 from coachbook.model.periods import FiscalYear, Period, parse_day
 from coachbook.settings import Workspace, locale_named
-from coachbook.text import _, day, use_everywhere
+from coachbook.text import N_, _, day, use_everywhere
 from coachbook.warehouse.slices import Slice
 
 if TYPE_CHECKING:
+    from coachbook.workbooks.funnel_review import FunnelReview
     from coachbook.workbooks.retrospective import Retrospective
 
 
 @dataclass(frozen=True)
 class Book:
-    """An opened page: one scope, one period, and the slice that may be seen of it."""
+    """An opened page: one scope and one period. `about` says whose; `read` gives what may be seen for a workbook."""
 
-    slice: Slice
+    about: Mapping[str, Any]
+    read: Callable[[str], Slice]
 
     @cached_property
     def period(self) -> Period:
         """The period looked at."""
-        about = self.slice.about
-        return Period.parse(about["period"], FiscalYear(**about["fiscal"]) if about["fiscal"] else None)
+        fiscal = self.about["fiscal"]
+        return Period.parse(self.about["period"], FiscalYear(**fiscal) if fiscal else None)
 
     def retrospective(self) -> Retrospective:
         """What happened, how sure one can be, and what is worth talking about."""
         from coachbook.workbooks.retrospective import Retrospective
 
-        return Retrospective.of(self.slice, self.period)
+        return Retrospective.of(self.read("retrospective"), self.period)
+
+    def funnel_review(self, *, since: str = "") -> FunnelReview:
+        """Where deals stick, whose matter it is, and whether one can know.
+
+        Parameters
+        ----------
+        since
+            A day like `2021-10-31`: what changed since its end is told deal by deal; empty: since the period began.
+        """
+        from coachbook.workbooks.funnel_review import FunnelReview
+
+        return FunnelReview.of(
+            self.read("funnel_review"), self.period, since=parse_day(since) if since else None
+        )
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, str]:
         return {
@@ -45,7 +63,7 @@ class Book:
         }
 
     def __str__(self) -> str:
-        about = self.slice.about
+        about = self.about
         line = _(
             "{name} · {team} · {period} · data as of {as_of} · snapshot {snapshot}",
             name=about["scope"]["name"], team=about["team"] or _("no team"), period=self.period.label,
@@ -87,9 +105,24 @@ def open(  # noqa: A001 - `cb.open()` reads as what it is
         use_everywhere(locale_named(locale or grant.locale))
         grant.covers({"rep": asked.rep, "team": asked.team, "period": asked.period, "as_of": as_of})
         show_for(grant.host)
-        return Book(Slice.read(Path(grant.slice)))
+        granted = Slice.read(Path(grant.slice))
+        return Book(granted.about, partial(_given, granted))
     workspace = Workspace.find(Path.cwd())
     use_everywhere(locale_named(locale or workspace.settings.locale))
     show_for("")
     page = facts.settle(workspace, asked)
-    return Book(Slice.read(facts.cut(workspace, page, "manager")))
+    return Book(facts.about(workspace, page, "manager"), partial(_cut, workspace, page))
+
+
+def _given(granted: Slice, workbook: str) -> Slice:
+    opened = granted.about["workbook"]
+    if workbook != opened:
+        raise Refused(
+            N_("This page was opened as {opened} and holds nothing for {workbook}. Open {workbook} instead."),
+            opened=opened, workbook=workbook,
+        )  # fmt: skip
+    return granted
+
+
+def _cut(workspace: Workspace, page: facts.Page, workbook: str) -> Slice:
+    return Slice.read(facts.cut(workspace, replace(page, workbook=workbook), "manager"))

@@ -1,0 +1,77 @@
+"""What a funnel review shows of the whole company, and to whom."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from coachbook.facts.funnel_document import CompanyStage, Criterion, FunnelCompany
+from coachbook.metrics.funnel import Funnel, Stage
+from coachbook.metrics.risk import Risk
+from coachbook.model.stages import Stages
+
+
+def document(
+    stages: Stages,
+    now: Funnel,
+    before: Funnel | None,
+    risk: Risk,
+    criteria: tuple[Criterion, ...],
+    size: int,
+    *,
+    covered: str,
+    fewest: int,
+) -> FunnelCompany:
+    """The company's figures, each only if at least `fewest` people stand behind it, or nobody does.
+
+    `before`: the same of the period before, if the data reach back. `size`: how many people have pages; `covered`: the period of the coverage.
+    """
+    return FunnelCompany(
+        stages,
+        now.horizons["onward"],
+        covered,
+        _created(now, fewest),
+        _created(before, fewest) if before else None,
+        tuple(_stage(now, code, stage, fewest) for code, stage in enumerate(now.stages("all"))),
+        criteria if size >= fewest else (),
+        risk.records if size >= fewest else (),
+    )
+
+
+def _created(funnel: Funnel, fewest: int) -> tuple[int, ...] | None:
+    """Nothing where few got beyond some stage: the steps between stages would tell of them."""
+    if funnel.seen is None:
+        return None
+    shown = all(_may_show(_people(funnel, rows > 0), fewest) for _position, rows in funnel.created.items())
+    return funnel.created_and_reached("all") if shown else None
+
+
+def _stage(funnel: Funnel, code: int, stage: Stage, fewest: int) -> CompanyStage:
+    at = funnel.counts[funnel.counts.index.get_level_values("code") == code].droplevel("code")
+
+    def told(what: str) -> int | None:
+        """Deals to which it happened."""
+        if stage.moves is None and not (what == "there" and stage.there):
+            return None
+        deals = at[what, "deals"]
+        everybody = funnel.visits.codes["all", ""]
+        return int(deals.get(everybody, 0)) if _may_show(_people(funnel, deals > 0), fewest) else None
+
+    stays = funnel.dwells.index.isin([("latest", entity, code) for entity in _reps(funnel)]).sum()
+    dwell = stage.dwells[0] if stage.dwells and stays >= fewest else None
+    return CompanyStage(
+        stage.stage, told("came_in"), told("moved_on"), told("lost"), told("there"),
+        dwell.median.value if dwell else None, dwell.curve if dwell else (),
+    )  # fmt: skip
+
+
+def _may_show(people: int, fewest: int) -> bool:
+    return people == 0 or people >= fewest
+
+
+def _people(funnel: Funnel, has: pd.Series[bool]) -> int:
+    """How many reps; `has` by code of entity."""
+    return int(has[has.index.isin(_reps(funnel))].sum())
+
+
+def _reps(funnel: Funnel) -> pd.Index[int]:
+    return funnel.visits.entities.index[funnel.visits.entities["kind"] == "rep"]

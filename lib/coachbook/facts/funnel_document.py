@@ -1,0 +1,211 @@
+"""What a funnel review is made of: one document per rep and team, and one of the whole company."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter
+
+from coachbook.cleanup import Kind as DecisionKind
+from coachbook.cleanup.outcomes import State
+from coachbook.metrics.bottleneck import AtStage, Decision
+from coachbook.metrics.bridge import Bridge
+from coachbook.metrics.coverage import Coverage
+from coachbook.metrics.funnel import Brief, Stage, Staying
+from coachbook.metrics.process import Process
+from coachbook.metrics.risk import AtRisk, Record
+from coachbook.metrics.slippage import Slippage
+from coachbook.metrics.velocity import Velocity
+from coachbook.model.stages import Stages
+
+Document = TypeVar("Document")
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How often a criterion was met when deals entered a stage, or moved on from it.
+
+    `place`: which of the stage's criteria of that moment, from 0; None: all together. Of `visits` the data tell of
+    `known`, and of these it was `met`; None: the data that it takes were not captured.
+    """
+
+    stage: str
+    moment: str
+    place: int | None
+    visits: int
+    known: int
+    met: int | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A member of the team at a stage, in the pooled window: `share` of `n` deals got on, `gap` more than of peers.
+
+    None: not known. Above 0 is better. `named`: it may be singled out, beside peers.
+    """
+
+    stage: str
+    share: float | None
+    n: int
+    gap: float | None
+    low: float | None
+    high: float | None
+    decision: Decision | None
+    n_needed: int | None
+    named: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A member of a team, stage by stage."""
+
+    rep_id: str
+    name: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Of `n` deals whose time to be won ended in the pooled window, the share won."""
+
+    stage: str
+    n: int
+    won: float
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was decided about a deal, and what the data say of it; `now`: what the field holds, written like `value`."""
+
+    deal_id: str
+    kind: DecisionKind
+    value: str
+    currency: str
+    decided_on: date
+    state: State
+    now: str | None
+
+
+@dataclass(frozen=True)
+class FunnelPage:
+    """Everything of one rep or team.
+
+    Attributes
+    ----------
+    since
+        First day from which stages are recorded whole; None: the data hold no history of them.
+    partial
+        The period is still running.
+    now
+        Stages in order, then those outside it.
+    earlier
+        By `previous` and `year_ago`, as far as the data reach back.
+    created
+        Of the deals created in the period, how many reached each stage, and were won.
+    places
+        Conversion by stage with gaps and decisions.
+    looked_at
+        Tests on the page.
+    bridge, bridge_of_all
+        Of deals with a close date in the period, and of all open deals whatever their date.
+    chances
+        Of being won, by stage.
+    velocity, coverage, process, process_before
+        None: never on the roster.
+    at_risk
+        All of them; a page shows few.
+    decided
+        In reviews, about deals that are the scope's by now.
+    members
+        Of a team.
+    """
+
+    since: date | None
+    partial: bool
+    now: tuple[Stage, ...]
+    earlier: Mapping[str, tuple[Brief, ...]]
+    created: tuple[int, ...]
+    places: tuple[AtStage, ...]
+    looked_at: int
+    chances: tuple[Chance, ...]
+    velocity: Velocity | None
+    coverage: Coverage | None
+    process: Process | None
+    process_before: Process | None
+    bridge: Bridge
+    bridge_of_all: Bridge
+    slippage: Slippage | None
+    criteria: tuple[Criterion, ...]
+    at_risk: tuple[AtRisk, ...]
+    decided: tuple[Decided, ...]
+    members: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class CompanyStage:
+    """A stage of the whole company: deals, median working days, and the share still there by working day.
+
+    None, and no curve: it would tell of fewer people than may be shown.
+    """
+
+    stage: str
+    came_in: int | None
+    moved_on: int | None
+    lost: int | None
+    there: int | None
+    median_days: float | None
+    curve: tuple[Staying, ...]
+
+
+@dataclass(frozen=True)
+class FunnelCompany:
+    """Everybody's plain figures, and what became of deals at risk.
+
+    `created`: of the deals created in the period, how many reached each stage, and were won; `created_before` likewise
+    in the period before. Either is None where fewer people than may be shown stand behind one of them. `configured`:
+    the stages as the workspace has them. `onward_days`: working days after which it is asked whether a deal got on. `covered`: the period of the coverage.
+    """
+
+    configured: Stages
+    onward_days: int
+    covered: str
+    created: tuple[int, ...] | None
+    created_before: tuple[int, ...] | None
+    stages: tuple[CompanyStage, ...]
+    criteria: tuple[Criterion, ...]
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class Documents(Generic[Document]):
+    """Reads and writes documents of one kind as JSON."""
+
+    adapter: TypeAdapter[list[Document]]
+
+    def written(self, document: Document) -> str:
+        """As JSON."""
+        return self.adapter.dump_json([document])[1:-1].decode()
+
+    def read(self, plain: Mapping[str, Any]) -> Document:
+        """What was written, its JSON parsed."""
+        return self.adapter.validate_python([plain])[0]
+
+
+_CONFIG = ConfigDict(ser_json_inf_nan="constants")
+"""An interval may be open to one side."""
+
+
+@cache
+def pages() -> Documents[FunnelPage]:
+    """Of a rep or team."""
+    return Documents(TypeAdapter(list[FunnelPage], config=_CONFIG))
+
+
+@cache
+def companies() -> Documents[FunnelCompany]:
+    """Of the company."""
+    return Documents(TypeAdapter(list[FunnelCompany], config=_CONFIG))
