@@ -95,11 +95,14 @@ def test_every_notebook_passes_nbval(tmp_path: Path) -> None:
     assert f"{cells} passed" in done.stdout
 
 
-def test_stock_papermill_makes_the_same_page(
-    firm: Workspace, october_firm: batch.Outcome, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["retrospective", pytest.param("funnel_review", marks=pytest.mark.verify)])
+def test_stock_papermill_makes_the_same_page(name: str, firm: Workspace, tmp_path: Path) -> None:
     """`papermill NB OUT -k python3 -p …` in a workspace: the same cells, MIME types and figures as a batch for the manager."""
-    book = catalogue.workbook("retrospective")
+    book = catalogue.workbook(name)
+    order = batch.Order(
+        name, reps="N1", period="2021-10", as_of="2021-11-10", locale="zh_CN", reader="manager", formats=("ipynb",), out=tmp_path / "run"
+    )  # fmt: skip
+    assert batch.run(firm, order).count("ok") == 1
     done = _in(
         firm, "papermill", str(book.path), str(tmp_path / "out.ipynb"), "-k", "python3",
         "-p", "rep", "N1", "-p", "period", "2021-10", "-p", "as_of", "2021-11-10",
@@ -108,7 +111,7 @@ def test_stock_papermill_makes_the_same_page(
     assert done.returncode == 0, done.stderr[-3000:]
     by_hand, by_batch = (
         nbformat.read(p, as_version=4)
-        for p in (tmp_path / "out.ipynb", october_firm.folder / "N1" / "retrospective.ipynb")
+        for p in (tmp_path / "out.ipynb", tmp_path / "run" / "N1" / f"{name}.ipynb")
     )
     assert [(c.id, c.outputs) for c in _code(by_hand)][2:] == [(c.id, c.outputs) for c in _code(by_batch)][2:]
     assert any("image/svg+xml" in o.data for c in _code(by_hand) for o in c.outputs)
@@ -116,13 +119,16 @@ def test_stock_papermill_makes_the_same_page(
 
 @pytest.mark.verify
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
-def test_every_case_by_papermill(firm: Workspace, tmp_path: Path, locale: str) -> None:
+@pytest.mark.parametrize(("company", "period", "pages"), [("firm", "2021-10", 12), ("demo", "2026-09", 24)])
+@pytest.mark.parametrize("name", [w.name for w in catalogue.workbooks()])
+def test_every_case_by_papermill(
+    name: str, company: str, period: str, pages: int, locale: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:  # fmt: skip
     """Good, bad, new, leaving, no deal, a Chinese and a hostile name, by a real batch in both languages."""
-    from coachbook import batch
-
-    order = batch.Order("retrospective", period="2021-10", locale=locale, out=tmp_path / "run")
-    outcome = batch.run(firm, order)
-    assert (outcome.count("ok"), outcome.count("failed")) == (12, 0)
+    order = batch.Order(name, period=period, locale=locale, out=tmp_path / "run")
+    outcome = batch.run(request.getfixturevalue(company), order)
+    assert (outcome.count("ok"), outcome.count("failed")) == (pages, 0)
+    assert {row.kernel for row in outcome.rows} == {"forked"}
     for row in outcome.rows:
         html = (tmp_path / "run" / next(f for f in row.files if f.endswith(".html"))).read_text(
             encoding="utf-8"

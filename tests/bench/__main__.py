@@ -15,12 +15,15 @@ from tests.bench import (
     clone_to_first_page,
     cluster_vs_local,
     facts_of_a_month,
+    funnel_cells,
+    funnel_facts,
     import_growth,
     import_publish,
     kernel_uss,
     slice_cached,
     slice_of_200,
     slice_of_a_rep,
+    survival_curves,
     ten_pages,
     two_thousand_pages,
     voila_browser_vs_stock,
@@ -47,6 +50,9 @@ BENCHMARKS: dict[str, Callable[[Path], Row]] = {
         slice_of_200,
         slice_cached,
         facts_of_a_month,
+        funnel_facts,
+        funnel_cells,
+        survival_curves,
     )
 }
 

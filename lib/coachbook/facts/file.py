@@ -33,6 +33,8 @@ class Making:
     target: Path
 
 
+MEMORY = "2600MB"
+"""What DuckDB may hold for one of the two halves of a large company's facts; beyond that it uses the disk."""
 SCOPES = ("kind", "id", "name", "team_id", "body")
 _PEERS = {"rep_id": "str", "name": "str", "team_id": "str", "value": "float", "low": "float", "high": "float", "n": "int"}  # fmt: skip
 _COLUMNS = {"touches": "deal_id, day::DATE AS day"}

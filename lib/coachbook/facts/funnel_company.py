@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from coachbook.facts.funnel_document import CompanyStage, Criterion, FunnelCompany
-from coachbook.metrics.funnel import Funnel, Stage
+from coachbook.metrics.funnel import CLOCKS, Funnel, Stage
 from coachbook.metrics.risk import Risk
 from coachbook.model.stages import Stages
 
@@ -56,12 +56,22 @@ def _stage(funnel: Funnel, code: int, stage: Stage, fewest: int) -> CompanyStage
         everybody = funnel.visits.codes["all", ""]
         return int(deals.get(everybody, 0)) if _may_show(_people(funnel, deals > 0), fewest) else None
 
-    stays = funnel.dwells.index.isin([("latest", entity, code) for entity in _reps(funnel)]).sum()
+    stays = _people(funnel, _with_stays(funnel, code))
     dwell = stage.dwells[0] if stage.dwells and stays >= fewest else None
     return CompanyStage(
         stage.stage, told("came_in"), told("moved_on"), told("lost"), told("there"),
         dwell.median.value if dwell else None, dwell.curve if dwell else (),
     )  # fmt: skip
+
+
+def _with_stays(funnel: Funnel, code: int) -> pd.Series[bool]:
+    """By code of entity: it has deals whose stay in a stage is known."""
+    index = funnel.dwells.index
+    if not len(index):
+        return pd.Series(dtype=bool)
+    there = (index.get_level_values("clock") == CLOCKS[0]) & (index.get_level_values("code") == code)
+    entities = index.get_level_values("entity")[there]
+    return pd.Series([True] * len(entities), index=entities)
 
 
 def _may_show(people: int, fewest: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -46,11 +46,18 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
     period = making.period
     people = snapshot.people(as_of)
     with _uncollected(), ThreadPoolExecutor(1) as beside, closing(snapshot.known(as_of)) as connection:
+        connection.execute(f"SET memory_limit = '{file.MEMORY}'")
         plan = Plan.make(connection, period, as_of)
         who = {kind: entities(people, plan, kind) for kind in KINDS}
-        visits = lay_out(connection, settings.stages.ids, as_of, spellings=settings.stages.spellings)
         # Two cores are busy: while one puts objects together here, the other asks there.
-        working = beside.submit(Work.of, making, plan, visits.since, who["rep"])
+        since: Future[date | None] = Future()
+        working = beside.submit(Work.of, making, plan, since, who["rep"])
+        try:
+            visits = lay_out(connection, settings.stages.ids, as_of, spellings=settings.stages.spellings)
+        except BaseException as error:
+            since.set_exception(error)  # else the other half would wait for ever
+            raise
+        since.set_result(visits.since)
         clean_ups = making.decisions.clean_ups
         company = _Company(
             plan,

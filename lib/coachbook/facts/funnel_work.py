@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
@@ -12,7 +13,7 @@ from typing import Any
 import pandas as pd
 from duckdb import DuckDBPyConnection
 
-from coachbook.facts.file import Making
+from coachbook.facts.file import MEMORY, Making
 from coachbook.facts.funnel_document import Criterion
 from coachbook.facts.plan import Plan
 from coachbook.metrics.compliance import compliance
@@ -45,27 +46,30 @@ class Work:
     touches: pd.DataFrame
 
     @classmethod
-    def of(cls, making: Making, plan: Plan, since: date | None, reps: pd.DataFrame) -> Work:
-        """`since`: the first day from which stages are recorded; `reps`: who has pages."""
+    def of(cls, making: Making, plan: Plan, since: Future[date | None], reps: pd.DataFrame) -> Work:
+        """`since` will be the first day from which stages are recorded; `reps`: who has pages."""
         as_of, now = making.as_of, plan.compared["now"]
         with closing(making.snapshot.known(as_of, TABLES)) as connection:
+            connection.execute(f"SET memory_limit = '{MEMORY}'")
             record(connection, as_of, zone=making.settings.time_zone)
             connection.execute(_TOUCHES)
-            covered = _covered(connection, making.period)
+            at_risk = risk(connection, as_of, touches="touches")
+            criteria = _criteria(compliance(connection, making.settings.stages, {"now": now}, as_of), reps)
+            begun, covered = since.result(), _covered(connection, making.period)
             names: tuple[str, ...] = ("now", "previous")
             processes = {
-                name: _processes(connection, making, since, plan.compared[name])
+                name: _processes(connection, making, begun, plan.compared[name])
                 for name in names
                 if name in plan.compared
             }
             return cls(
-                processes=processes,
-                risk=risk(connection, as_of, touches="touches"),
-                criteria=_criteria(compliance(connection, making.settings.stages, {"now": now}, as_of), reps),
-                touches=connection.execute(_LAST_TOUCHES, [as_of]).df(),
+                velocities=velocity(connection, now, as_of, since=begun),
                 covered=covered,
-                coverages=coverage(connection, covered, as_of, since=since),
-                velocities=velocity(connection, now, as_of, since=since),
+                coverages=coverage(connection, covered, as_of, since=begun),
+                processes=processes,
+                risk=at_risk,
+                criteria=criteria,
+                touches=connection.execute(_LAST_TOUCHES, [as_of]).df(),
             )
 
     def of_scope(self, scope: tuple[Any, str]) -> dict[str, Any]:

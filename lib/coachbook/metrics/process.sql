@@ -10,7 +10,8 @@ UNION ALL
 SELECT rep_id, NULL, NULL, DATE '0001-01-01', min(from_on) FROM known_roster GROUP BY rep_id HAVING min(from_on) > DATE '0001-01-01';
 
 CREATE OR REPLACE TEMP TABLE done AS
-SELECT a.*, {local_day} AS day FROM known_activities AS a WHERE held IS DISTINCT FROM false AND {local_day} <= {as_of};
+SELECT activity_id, rep_id, kind, deal_id, account_id, contact_id, outcome, minutes, checked_in, {local_day} AS day
+FROM known_activities AS a WHERE held IS DISTINCT FROM false AND {local_day} <= {as_of};
 
 CREATE OR REPLACE TEMP TABLE visited AS
 WITH joined AS (SELECT account_id, coalesce(merged_into, account_id) AS customer FROM known_accounts),
