@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from coachbook import access, batch, facts, sources
+from coachbook import access, batch, cleanup, facts, sources
 from coachbook.catalogue import shipped
 from coachbook.charts import Download, Picture, Prose, Sheet
 from coachbook.errors import Invalid, Refused
@@ -409,6 +410,38 @@ def test_coverage_of_a_month_is_that_of_its_quarter(demo: Workspace) -> None:
     assert coverage
     assert coverage.quota_minor == float(quota["amount"]) * 100
     assert (coverage.times is None) == (coverage.reason is not None)
+
+
+# What to clean up
+
+
+def test_decisions_on_the_pages_worksheet_come_back_to_the_page(
+    demo: Workspace, own: Callable[[Workspace], Workspace], tmp_path: Path
+) -> None:
+    """From the download to the next look at the page: what was decided stands there, as not done yet."""
+    workspace, asked = own(demo), Asked(rep="R005", period=SEPTEMBER)
+    before = funnel_review(workspace, asked)
+    assert str(before.decided()).startswith("Nothing was decided")
+    link = before.worksheet()._repr_mimebundle_()["text/html"]
+    sheet = b64decode(link.partition("base64,")[2].partition('"')[0]).decode("utf-8-sig")
+    columns, *rows = csv.reader(sheet.splitlines())
+    assert [row[columns.index("deal_id")] for row in rows] == [c.deal_id for c in before.candidates]
+    rows[0][columns.index("decision")] = "dead"
+    rows[1][columns.index("decision")], rows[1][columns.index("value")] = "close_on", "2026-12-01"
+    for row in rows:
+        row[columns.index("by")] = "Mia"
+    filled = tmp_path / "filled.csv"
+    with filled.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    cleanup.add(workspace, filled, decided_on="2026-09-30")
+    after = funnel_review(workspace, asked)
+    shown = after.decided()
+    assert isinstance(shown, Sheet)
+    assert sorted((row[0], row[2]) for row in shown.rows) == [("not done", "close date: 2026-12-01"), ("not done", "given up as lost")]  # fmt: skip
+    assert {d["deal_id"] for d in after.to_dict()["decided"]} == {rows[0][0], rows[1][0]}
+    assert not funnel_review(workspace, Asked(rep="R005", period="2026-08", as_of="2026-08-31")).page.decided
+    for review in (before, after):
+        assert review.to_dict()["bridge"]["residual"] == {"count": 0, "minor": 0}
 
 
 # Who may see what
