@@ -109,7 +109,7 @@ def test_from_the_link_to_a_complete_page(chromium: Browser, server: Server) -> 
     page.locator("button:focus").wait_for()
     page.keyboard.press("Enter")
     page.wait_for_url(f"{server.base}/")
-    page.get_by_role("link", name="Grace Good").click()
+    page.get_by_role("link", name="Grace Good").first.click()
     visitor.complete()
 
     assert page.url.endswith("/w/retrospective?rep=N1&period=2021-10&locale=en")
@@ -132,7 +132,7 @@ def test_a_phone_in_chinese(chromium: Browser, server: Server) -> None:
     visitor = Visitor(chromium, server, width=390)
     visitor.page.goto(f"{server.base}/?locale=en")
     visitor.page.get_by_role("link", name="简体中文").click()
-    assert visitor.page.get_by_role("link", name="王小明").is_visible()
+    assert visitor.page.get_by_role("link", name="王小明").first.is_visible()
     visitor.page.get_by_role("link", name=f"{HOSTILE}1)").click()
     page = visitor.complete()
 

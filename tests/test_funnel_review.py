@@ -171,6 +171,11 @@ def test_what_is_singled_out_is_named(demo: Workspace, members: dict[str, str]) 
             matter = review.sentences().sentences[1]
             assert ("coach the rep" in matter) == bool(worse)
             assert all(review.title(stage) in matter for stage in worse)
+            everybody = {n["variant"] for n in review.named if n["with"] == "stages"}
+            assert {at.stage for at in review.page.places if at.decision == "fix"} == everybody
+            assert all(
+                (review.title(stage) in str(review.everybody())) == (stage in everybody) for stage in STAGES
+            )
             coached += bool(worse)
     assert 0 < coached < 12
 
@@ -362,6 +367,36 @@ def test_any_day_can_be_the_day_we_last_spoke(demo: Workspace) -> None:
         book.Book(late.slice.about, lambda _workbook: late.slice).funnel_review(since="2026-02-30")
 
 
+def test_the_day_we_last_spoke_is_not_later_than_the_data(demo: Workspace) -> None:
+    with pytest.raises(Invalid, match="2026-10-01"):
+        funnel_review(demo, Asked(rep="R005", period=SEPTEMBER), since=date(2026, 10, 1))
+
+
+def test_only_a_period_that_is_known_whole_is_compared_with(demo: Workspace) -> None:
+    """Stages are recorded from April 2025: May has April to compare with, April has nothing, March itself is not recorded."""
+    may, april, march = (funnel_review(demo, Asked(rep="R020", period=f"2025-0{m}")) for m in (5, 4, 3))
+    assert set(may.page.earlier) == {"previous"}
+    assert april.page.earlier == {}
+    assert "after this period" in str(march.everybody())
+    assert "0 are open" not in march.sentences().sentences[0]
+    running = funnel_review(demo, Asked(rep="R005", period=SEPTEMBER, as_of="2026-09-15"))
+    assert "in as many days of August 2026" in str(running.everybody())
+
+
+def test_what_the_map_of_a_team_colours_is_named(demo: Workspace) -> None:
+    """Over the teams of some months: the cells that are coloured are those that `named` has with a rep."""
+    coloured = 0
+    for period in ("2026-03", "2026-06", SEPTEMBER):
+        for team_id in ("T01", "T02", "T03", "T04"):
+            review = funnel_review(demo, Asked(team=team_id, period=period))
+            cells = {
+                (m.rep_id, c.stage) for m in review.page.members for c in m.cells if review._square(c).value
+            }
+            assert {(n["rep"], n["variant"]) for n in review.named if "rep" in n} == cells
+            coloured += len(cells)
+    assert coloured
+
+
 # What it would bring
 
 
@@ -378,10 +413,11 @@ def test_what_a_better_stage_is_worth_is_plain_arithmetic(demo: Workspace) -> No
             ("points", at.pooled.value + 0.05),
             ("expected", at.pooled.against("expected").value),
         ):  # type: ignore[union-attr,operator]
-            more = at.pooled.n / 12 * (min(to, 1.0) - at.pooled.value) * chance  # type: ignore[operator]
+            more = at.pooled.n / review.company.months * (min(to, 1.0) - at.pooled.value) * chance  # type: ignore[operator]
             assert found[at.stage, target].more.value == pytest.approx(more)
     with (SAMPLE / "deals.csv").open(encoding="utf-8") as file:
         won = [r for r in csv.DictReader(file) if r["rep_id"] == "R005" and r["status"] == "won" and "2025-10-01" <= r["close_on"] <= "2026-09-30"]  # fmt: skip
+    assert review.company.months == pytest.approx(12, abs=0.1)
     size = review._won_size()
     assert size
     assert size.n == len(won) > 40
@@ -478,7 +514,8 @@ def test_of_a_small_company_a_rep_sees_no_figure_of_everybody(tmp_path: Path) ->
     shown = {s.stage: (s.came_in, s.there) for s in mine.company.stages}
     assert shown["negotiation"] == (None, None)
     assert {s.stage: s.there for s in theirs.company.stages}["negotiation"] == 2
-    assert mine.company.criteria == mine.company.records == ()
+    assert mine.company.criteria == ()
+    assert all(record.n == record.without_n == 0 for record in mine.company.records)
 
 
 def test_a_page_opened_as_one_workbook_holds_nothing_for_another(
@@ -531,7 +568,7 @@ def test_the_stages_of_a_workspace_are_its_own(demo: Workspace, tmp_path: Path) 
         [[stages]]
         id = "needs"
         name = "Needs confirmed"
-        expected_conversion = 0.5
+        expected_conversion = 0.98
         [[stages]]
         id = "haggle"
         name = { en = "Negotiation", zh_CN = "砍价" }
@@ -544,6 +581,15 @@ def test_the_stages_of_a_workspace_are_its_own(demo: Workspace, tmp_path: Path) 
     assert [row[0] for row in stages.rows][:2] == ["Needs confirmed", "Negotiation"]
     assert "Proposal submitted (" in stages.note
     assert [at.stage for at in review.page.places] == ["needs", "haggle"]
+    members = facts.roster(workspace, SEPTEMBER)
+    pages = [funnel_review(workspace, Asked(rep=m.rep_id, period=SEPTEMBER)) for m in members]
+    stuck = [page for page in pages if page.page.places[0].decision == "fix"]
+    assert len(stuck) > 10
+    for page in stuck:
+        assert ("stages", "needs", "worse") in {(n["with"], n["variant"], n["direction"]) for n in page.named}
+        assert "Needs confirmed (" in str(page.everybody())
+    alone = next(page for page in stuck if not any(at.decision == "coach" for at in page.page.places))
+    assert "stick for everybody (Needs confirmed)" in alone.sentences().sentences[1]
     assert Period.parse(SEPTEMBER).span.last == review.as_of
     with speaking(Locale.ZH_CN):
         assert review.title("haggle") == "砍价"

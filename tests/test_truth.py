@@ -113,7 +113,7 @@ SHUFFLED = random.Random(3).sample(DAYS, len(DAYS))
 @pytest.mark.parametrize(
     ("days", "at_once"),
     [
-        pytest.param(DAYS, 1, id="in order"),
+        pytest.param(DAYS, 1, id="in order", marks=pytest.mark.verify),
         pytest.param(SHUFFLED, 5, id="shuffled, five at once"),
         pytest.param(SHUFFLED, 1, id="shuffled", marks=pytest.mark.verify),
     ],

@@ -16,24 +16,26 @@ def document(
     before: Funnel | None,
     risk: Risk,
     criteria: tuple[Criterion, ...],
-    size: int,
     *,
     covered: str,
+    months: float,
     fewest: int,
 ) -> FunnelCompany:
     """The company's figures, each only if at least `fewest` people stand behind it, or nobody does.
 
-    `before`: the same of the period before, if the data reach back. `size`: how many people have pages; `covered`: the period of the coverage.
+    `before`: the same of the period before, if the data reach back. `covered`: the period of the coverage; `months`: of the pooled
+    window.
     """
     return FunnelCompany(
         stages,
         now.horizons["onward"],
         covered,
+        months,
         _created(now, fewest),
         _created(before, fewest) if before else None,
         tuple(_stage(now, code, stage, fewest) for code, stage in enumerate(now.stages("all"))),
-        criteria if size >= fewest else (),
-        risk.records if size >= fewest else (),
+        tuple(c for c in criteria if c.people >= fewest),
+        tuple(r for r in risk.records if _may_show(r.people, fewest) and _may_show(r.without_people, fewest)),
     )
 
 
@@ -84,4 +86,5 @@ def _people(funnel: Funnel, has: pd.Series[bool]) -> int:
 
 
 def _reps(funnel: Funnel) -> pd.Index[int]:
-    return funnel.visits.entities.index[funnel.visits.entities["kind"] == "rep"]
+    entities = funnel.visits.entities
+    return entities.index[(entities["kind"] == "rep") & (entities["id"] != "")]  # '' is nobody

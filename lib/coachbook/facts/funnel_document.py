@@ -30,7 +30,8 @@ class Criterion:
     """How often a criterion was met when deals entered a stage, or moved on from it.
 
     `place`: which of the stage's criteria of that moment, from 0; None: all together. Of `visits` the data tell of
-    `known`, and of these it was `met`; None: the data that it takes were not captured.
+    `known`, and of these it was `met`; None: the data that it takes were not captured. `people`: whose
+    deals these are.
     """
 
     stage: str
@@ -39,6 +40,7 @@ class Criterion:
     visits: int
     known: int
     met: int | None
+    people: int
 
 
 @dataclass(frozen=True)
@@ -168,11 +170,13 @@ class FunnelCompany:
     `created`: of the deals created in the period, how many reached each stage, and were won; `created_before` likewise
     in the period before. Either is None where fewer people than may be shown stand behind one of them. `configured`:
     the stages as the workspace has them. `onward_days`: working days after which it is asked whether a deal got on. `covered`: the period of the coverage.
+    `months`: of the pooled window, as far as the data know it.
     """
 
     configured: Stages
     onward_days: int
     covered: str
+    months: float
     created: tuple[int, ...] | None
     created_before: tuple[int, ...] | None
     stages: tuple[CompanyStage, ...]

@@ -36,6 +36,7 @@ ONWARD_DAYS = 40
 """Working days by which a deal should have got beyond a stage: two months; few that get there take longer."""
 WON_DAYS = 120
 """Working days by which a deal should have been won: half a year."""
+MONTH_DAYS = 365.25 / 12
 POOLED_DAYS = 365
 """Days of the window that ends with the period, and may name a bottleneck by itself."""
 
@@ -66,7 +67,7 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
             {
                 name: earlier(connection, visits, span)
                 for name, span in plan.compared.items()
-                if name != "now"
+                if name != "now" and visits.since and visits.since <= span.first
             },
             bridges(connection, period.span, as_of, clean_ups=clean_ups),
             bridges(connection, period.span, as_of, window="all", clean_ups=clean_ups),
@@ -93,8 +94,8 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
                 company.earlier.get("previous"),
                 work.risk,
                 work.criteria.get(("all", ""), ()),
-                len(who["rep"]),
                 covered=work.covered.id,
+                months=stuck["rep"].months,
                 fewest=1 if is_open else K_ANONYMOUS + 1,
             )
         )
@@ -196,11 +197,12 @@ def _cell(at: AtStage) -> Cell:
 
 @dataclass(frozen=True)
 class _Stuck:
-    """Verdicts about everybody, and the share won of the deals at a stage; by the order of `who`."""
+    """Verdicts about everybody, and the share won of the deals at a stage; by the order of `who`. `months`: of the window."""
 
     verdicts: Bottlenecks
     places: list[tuple[AtStage, ...]]
     won: Cohorts
+    months: float
 
     def chances(self, e: int) -> tuple[Chance, ...]:
         """Of one."""
@@ -229,14 +231,19 @@ def _stuck(
         )
         return found.at(columns)
 
-    whole = Span(min(period.span.first, period.span.after - timedelta(days=POOLED_DAYS)), period.span.after)
+    after = min(period.span.after, as_of + timedelta(days=1))
+    whole = Span(min(period.span.first, after - timedelta(days=POOLED_DAYS)), after)
     pooled, *recent = (
         of(span, ONWARD_DAYS, "onward") for span in (whole, *(p.span for p in reversed(period.back(PERIODS))))
     )
     people = bottleneck.People(np.zeros(len(who), dtype=np.int64), who["team"].to_numpy(np.int64))
     verdicts = bottleneck.bottlenecks(expected, recent, pooled, people, worth=settings.worth_acting.share)
     places = [verdicts.of(e) for e in range(len(who))]
-    return _Stuck(verdicts, places, of(whole, WON_DAYS, "won"))
+    came = bottleneck.followed(connection, whole, as_of, within_days=ONWARD_DAYS)
+    seen = visits.seen(came) if came else None
+    return _Stuck(
+        verdicts, places, of(whole, WON_DAYS, "won"), seen.length_days / MONTH_DAYS if seen else 0.0
+    )
 
 
 def _decided(connection: DuckDBPyConnection, making: Making) -> Mapping[str, tuple[Decided, ...]]:

@@ -104,9 +104,9 @@ def _processes(
 
 def _criteria(found: pd.DataFrame, reps: pd.DataFrame) -> Mapping[tuple[str, str], tuple[Criterion, ...]]:
     """By kind and id: of each rep, of each team by who is in it, and of all ('all', '')."""
-    there = found.dropna(subset=["place"]).merge(
-        reps[["id", "team_id"]].rename(columns={"id": "rep_id"}), on="rep_id", how="left"
-    )
+    told = found.dropna(subset=["place"])
+    told = told.assign(people=((told["known"] > 0) & told["rep_id"].notna()).astype(int))
+    there = told.merge(reps[["id", "team_id"]].rename(columns={"id": "rep_id"}), on="rep_id", how="left")
     levels = [
         there.assign(kind="rep", id=there["rep_id"]),
         there.assign(kind="team", id=there["team_id"]),
@@ -115,16 +115,18 @@ def _criteria(found: pd.DataFrame, reps: pd.DataFrame) -> Mapping[tuple[str, str
     summed = (
         pd.concat(levels).dropna(subset=["id"])
         .groupby(["kind", "id", "place", "stage", "moment", "criterion"], dropna=False)
-        [["visits", "known", "met"]].sum(min_count=1)
+        [["visits", "known", "met", "people"]].sum(min_count=1)
         .reset_index()
     )  # fmt: skip
     criteria = defaultdict(list)
     columns = (
         summed[name].tolist()
-        for name in ("kind", "id", "stage", "moment", "criterion", "visits", "known", "met")
+        for name in ("kind", "id", "stage", "moment", "criterion", "visits", "known", "met", "people")
     )
-    for kind, name, stage, moment, place, visits, known, met in zip(*columns, strict=True):
-        criteria[kind, name].append(Criterion(stage, moment, _whole(place), visits, known, _whole(met)))
+    for kind, name, stage, moment, place, visits, known, met, people in zip(*columns, strict=True):
+        criteria[kind, name].append(
+            Criterion(stage, moment, _whole(place), visits, known, _whole(met), people)
+        )
     return {key: tuple(each) for key, each in criteria.items()}
 
 

@@ -35,7 +35,7 @@ class Record:
     """What became of deals within `HORIZON_DAYS`: of `n` with the flag `won` were won, of those without it the others.
 
     `interval`: of the difference of the two shares, with less without; None: too few of either. Each deal counts once, on
-    one of the month's ends at which it was open.
+    one of the month's ends at which it was open. `people`: whose they are.
     """
 
     flag: Flag
@@ -44,6 +44,8 @@ class Record:
     without_n: int
     without_won: int
     interval: Interval | None
+    people: int = 0
+    without_people: int = 0
 
     @property
     def lift(self) -> float | None:
@@ -105,27 +107,28 @@ def risk(connection: DuckDBPyConnection, as_of: date, *, touches: str = NO_TOUCH
 def _records(connection: DuckDBPyConnection) -> Iterator[Record]:
     """Of one day of each deal, drawn by its id: days of the same deal tell the same story."""
     counts = ", ".join(
-        f"count(*) FILTER ({flag}), count(*) FILTER ({flag} AND won), count(*) FILTER (NOT {flag}), count(*) FILTER (NOT {flag} AND won)"
+        f"count(*) FILTER ({flag}), count(*) FILTER ({flag} AND won), count(*) FILTER (NOT {flag}), count(*) FILTER (NOT {flag} AND won), "
+        f"count(DISTINCT rep_id) FILTER ({flag}), count(DISTINCT rep_id) FILTER (NOT {flag})"
         for flag in FLAGS
     )
     found = connection.execute(
         f"""
         WITH drawn AS (
-            SELECT arg_min({{{", ".join(f"'{name}': {name}" for name in (*FLAGS, "won"))}}}, hash(deal_id, day)) AS r
+            SELECT arg_min({{{", ".join(f"'{name}': {name}" for name in (*FLAGS, "won", "rep_id"))}}}, hash(deal_id, day)) AS r
             FROM flagged WHERE won IS NOT NULL GROUP BY deal_id
         )
         SELECT {counts} FROM (SELECT unnest(r) FROM drawn)
         """
     ).fetchall()[0]
-    for flag, (n, won, without_n, without_won) in zip(
-        FLAGS, zip(*[iter(found)] * 4, strict=True), strict=True
+    for flag, (n, won, without_n, without_won, *people) in zip(
+        FLAGS, zip(*[iter(found)] * 6, strict=True), strict=True
     ):
         interval = None
         if min(n, without_n) >= FEWEST:
             x1, n1, x2, n2 = np.array([won, n, without_won, without_n], dtype=np.float64)
             low, high = newcombe(x1, n1, x2, n2, LEVEL)
             interval = Interval(float(low), float(high))
-        yield Record(flag, n, won, without_n, without_won, interval)
+        yield Record(flag, n, won, without_n, without_won, interval, *people)
 
 
 def _at_risk(connection: DuckDBPyConnection, flags: list[Flag]) -> Iterable[AtRisk]:

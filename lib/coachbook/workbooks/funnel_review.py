@@ -19,19 +19,34 @@ from coachbook.charts import heat as squares
 from coachbook.charts import journey as life
 from coachbook.charts import waterfall as steps
 from coachbook.cleanup import Candidate, among, worksheet
+from coachbook.errors import Invalid
 from coachbook.facts import funnel_document
 from coachbook.facts.funnel_document import CompanyStage, FunnelCompany, FunnelPage
-from coachbook.metrics.bottleneck import AtStage
+from coachbook.metrics.bottleneck import METRIC, AtStage
 from coachbook.metrics.bridge import FLOWS, Amount, Bridge
 from coachbook.metrics.changes import Change, State, changes
 from coachbook.metrics.coverage import Coverage
-from coachbook.metrics.funnel import Brief, Figure, Stage
+from coachbook.metrics.funnel import SMALLEST_SHARE, Brief, Figure, Stage
 from coachbook.metrics.risk import MOST_SHOWN, AtRisk, Record
-from coachbook.metrics.whatif import Shares, Size, WhatIf, what_if
-from coachbook.model.findings import Comparison, Finding
+from coachbook.metrics.whatif import POINTS, Shares, Size, WhatIf, what_if
+from coachbook.model.findings import K_ANONYMOUS, Comparison, Finding
 from coachbook.model.periods import Period, parse_day
 from coachbook.model.quality import Sentence
-from coachbook.text import N_, UNKNOWN, _, active, day, days, listed, money, number, percent, signed, told
+from coachbook.text import (
+    N_,
+    UNKNOWN,
+    _,
+    active,
+    day,
+    days,
+    listed,
+    money,
+    number,
+    percent,
+    points,
+    signed,
+    told,
+)
 from coachbook.warehouse.slices import Deal, Slice
 from coachbook.workbooks import funnel_words as words
 from coachbook.workbooks import wording
@@ -46,7 +61,6 @@ MOST_ROWS = 60
 MOST_CANDIDATES = 20
 MOST_EVIDENCE = 5
 POOLED_DAYS = 365
-MONTHS = 12
 CONVERSION_DAYS = 90
 
 
@@ -68,6 +82,11 @@ class FunnelReview:
     def of(cls, seen: Slice, period: Period, *, since: date | None) -> FunnelReview:
         """Build the review from a slice."""
         as_of = parse_day(seen.about["as_of"])
+        if since and since > as_of:
+            raise Invalid(
+                N_("{since} is later than the data of this page, which are as of {as_of}."),
+                since=since.isoformat(), as_of=as_of.isoformat(),
+            )  # fmt: skip
         begin = since or min(period.span.first - timedelta(days=1), as_of)
         found: list[Change] = []
         if seen.about["detailed"]:
@@ -114,6 +133,15 @@ class FunnelReview:
         return [stage for stage in self.page.now if stage.moves or (stage.there and stage.there.deals)]
 
     @cached_property
+    def _worth(self) -> Mapping[str, int]:
+        """Amounts in one currency, to tell which deal is larger."""
+        return {deal.deal_id: deal.amount_minor or 0 for deal in self.slice.deals}
+
+    def _most_to_say(self, change: Change) -> tuple[bool, int, str]:
+        """Deals that something happened to before those that went quiet, the largest first."""
+        return change.kinds == ("quiet",), -self._worth.get(change.deal_id, 0), change.deal_id
+
+    @cached_property
     def _names(self) -> Mapping[str, str]:
         return {deal.deal_id: deal.name or deal.deal_id for deal in self.slice.deals}
 
@@ -121,7 +149,7 @@ class FunnelReview:
 
     def everybody(self) -> Prose:
         """The first thing a page says: the company's plain figures."""
-        if self.page.since is None:
+        if not self.is_recorded:
             return Prose((self._no_history(),), lead=True)
         return Prose((self._company_came(), self._company_sticks()), lead=True)
 
@@ -130,6 +158,11 @@ class FunnelReview:
         if now is None:
             return _("Too few people for a figure of the whole company that would not show a colleague's.")
         values = {"period": self.period.label, "created": number(now[0]), "won": number(now[-1])}
+        if before and self.page.partial:
+            return _(
+                "In {period}, {created} deals came into the whole company's funnel so far, after {before} in as many days of {previous}; {won} of them are won by now.",
+                **values, before=number(before[0]), previous=self.period.previous.label,
+            )  # fmt: skip
         if before is None:
             return _(
                 "In {period}, {created} deals came into the whole company's funnel; {won} of them are won by now.",
@@ -143,7 +176,7 @@ class FunnelReview:
     def _company_sticks(self) -> str:
         """From what all others do beside what is expected."""
         judged = [at for at in self.page.places if at.others.difference is not None]
-        short = [at for at in judged if at.others.verdict is True and (at.others.difference or 0) < 0]
+        short = [at for at in judged if at.decision == "fix"]
         if not judged:
             return _(
                 "There are too few others, or nothing is expected of the stages, to say whether everybody sticks somewhere."
@@ -172,8 +205,18 @@ class FunnelReview:
             return None
         return at.others.value + at.others.difference
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether any day of the period lies in the history of stages."""
+        return self.page.since is not None and self.page.since < self.period.span.after
+
     def _no_history(self) -> str:
-        return _(NO_HISTORY)
+        if self.page.since is None:
+            return _(NO_HISTORY)
+        return _(
+            "The history of stages begins on {day}, after this period: what came in, moved, converted and stayed cannot be shown.",
+            day=day(self.page.since),
+        )
 
     # Then the rep
 
@@ -182,23 +225,13 @@ class FunnelReview:
         return Prose((self._what_happened(), self._whose_matter(), self._what_became()), kind="list")
 
     def _what_happened(self) -> str:
-        if self.page.since is None:
-            return _(
-                "{name} has {open} open deals; how they moved through stages is not recorded.",
-                name=self.name,
-                open=number(self._open_deals),
-            )
-        moves = [stage.moves for stage in self.page.now if stage.moves]
+        """From the bridge of all open deals: it does not depend on what is recorded of stages."""
+        bridge = self.page.bridge_of_all
+        created, won, lost = (number(bridge.flows[flow].count) for flow in ("created", "won", "lost"))
         return _(
-            "{name}: {came} deals came into the funnel in {period}; {won} were won and {lost} lost, {open} are open at the end.",
-            name=self.name, period=self.period.label, came=number(self.page.created[0] if self.page.created else 0),
-            won=number(sum(m.won.deals for m in moves)), lost=number(sum(m.lost.deals for m in moves)),
-            open=number(sum(stage.there.deals for stage in self.page.now if stage.there)),
+            "{name}: {created} deals were created in {period}; {won} were won and {lost} lost, {open} are open at its end.",
+            name=self.name, period=self.period.label, created=created, won=won, lost=lost, open=number(bridge.end.count),
         )  # fmt: skip
-
-    @property
-    def _open_deals(self) -> int:
-        return sum(deal.status == "open" for deal in self.slice.deals)
 
     def _whose_matter(self) -> str:
         """Coach the rep, fix the process, or wait."""
@@ -260,7 +293,7 @@ class FunnelReview:
 
     def stages(self) -> Sheet | Prose:
         """What came in, moved, was lost, is there, and how long it stays, beside the period before and expectation."""
-        if self.page.since is None:
+        if not self.is_recorded:
             return self._open_by_stage()
         if not self.used:
             return Prose((_("No deal was in any stage."),))
@@ -352,7 +385,7 @@ class FunnelReview:
             [self._bar(at) for at in self.page.places],
             title=_("got on within {days} working days", days=self.company.onward_days), expected=_("expected"),
             unknown=_("too few deals"),
-            text=_("Share of deals that got on from each stage within {days} working days, of the last twelve months.", days=self.company.onward_days),
+            text=_("Share of deals that got on from each stage within {days} working days, of the last {months} months.", days=self.company.onward_days, months=number(self.company.months)),
         )  # fmt: skip
 
     def _bar(self, at: AtStage) -> bars.StageBar:
@@ -384,8 +417,8 @@ class FunnelReview:
         )  # fmt: skip
         rows = tuple(self._verdict_row(at) for at in self.page.places)
         note = _(
-            "Share of deals that got beyond a stage within {days} working days, of those whose {days} days ended in the twelve months up to the period's end. The own part is of the movement since the period before, without the company's and the team's. {looks} comparisons were tested; the false discovery rate is held at 5% over all of them.",
-            days=self.company.onward_days, looks=self.page.looked_at,
+            "Share of deals that got beyond a stage within {days} working days, of those whose {days} days ended in the twelve months up to the period's end, as far as they are recorded ({months} months). The own part is of the movement since the period before, without the company's and the team's. {looks} comparisons were tested; the false discovery rate is held at 5% over all of them.",
+            days=self.company.onward_days, looks=self.page.looked_at, months=number(self.company.months),
         )  # fmt: skip
         return Sheet(
             "verdicts", columns, rows, _("The rep, everybody, or chance?"), note, right=(1, 2, 3, 4, 5)
@@ -401,10 +434,12 @@ class FunnelReview:
             wording.spread(found.interval, "share")
             if found.interval
             else _(found.reason, **found.reason_values),
-            percent(peers.value) if peers else UNKNOWN,
+            _("{value} (n = {n})", value=percent(peers.value), n=number(peers.n))
+            if peers and peers.n
+            else UNKNOWN,
             percent(expected.value) if expected else UNKNOWN,
             words.own_part(at),
-            words.verdict(at),
+            words.verdict(at, is_team=self.is_team),
         )
 
     def heat(self) -> Picture | Prose:
@@ -430,7 +465,7 @@ class FunnelReview:
         if cell.gap is None:
             return squares.Cell(None, UNKNOWN, _("n = {n}", n=n))
         figure = signed(number(cell.gap * 100), cell.gap)
-        if cell.low is not None and cell.high is not None and (cell.named or cell.decision is None):
+        if cell.low is not None and cell.high is not None and (cell.named or cell.decision in (None, "fix")):
             low, high = (signed(number(bound * 100), bound) for bound in (cell.low, cell.high))
             tip = _(
                 "{share} of {n} deals, difference {low} to {high} pp",
@@ -481,12 +516,16 @@ class FunnelReview:
         points_ = tuple(
             stays.StayPoint(p.day, p.share, p.low, p.high, _still(p.day, p.share)) for p in found.curve
         )
-        tip = _(
-            "{name}: half leave within {days} working days (n = {n}).",
-            name=self.name,
-            days=_stay(found.median),
-            n=number(found.median.n),
-        )
+        n = number(found.median.n)
+        if found.median.value is None:
+            tip = _("{name}: {reason} (n = {n}).", name=self.name, reason=str(found.median.reason), n=n)
+        else:
+            tip = _(
+                "{name}: half leave within {days} working days (n = {n}).",
+                name=self.name,
+                days=_stay(found.median),
+                n=n,
+            )
         return stays.Stay(self.name, points_, tip)
 
     def _their_stay(self, stage: CompanyStage | None) -> stays.Stay:
@@ -496,11 +535,13 @@ class FunnelReview:
         points_ = tuple(
             stays.StayPoint(p.day, round(p.share, 2), None, None, _still(p.day, p.share)) for p in stage.curve
         )
-        return stays.Stay(
-            who,
-            points_,
-            _("Everybody: half leave within {days} working days.", days=number(stage.median_days)),
+        half = stage.median_days
+        tip = (
+            _("Everybody: half leave within {days} working days.", days=number(half))
+            if half is not None
+            else _("Everybody: not half have left so far.")
         )
+        return stays.Stay(who, points_, tip)
 
     # Since we last spoke
 
@@ -510,7 +551,7 @@ class FunnelReview:
             return Prose(
                 (_("The team is too large to list what changed deal by deal; each rep's page does."),)
             )
-        listed_ = sorted(self.changes, key=_most_to_say)[:MOST_CHANGES]
+        listed_ = sorted(self.changes, key=self._most_to_say)[:MOST_CHANGES]
         columns = (
             _("Deal"),
             _("What changed"),
@@ -640,7 +681,7 @@ class FunnelReview:
 
         def weight(deal: AtRisk) -> tuple[bool, int, str]:
             soon = deal.close_on is not None and deal.close_on < self.period.span.after
-            return not soon, -(deal.amount_minor or 0), deal.deal_id
+            return not soon, -self._worth.get(deal.deal_id, 0), deal.deal_id
 
         return sorted(self.page.at_risk, key=weight)[:MOST_SHOWN]
 
@@ -672,7 +713,7 @@ class FunnelReview:
         note = told([words.record(r.flag, r.won, r.n, r.without_won, r.without_n) for r in self._records])
         return Sheet(
             "at-risk", columns, rows or ((_("no such deal"), *[UNKNOWN] * 4),),
-            _("Deals at risk: {shown} of {n}, those that would change the period first", shown=number(len(deals)), n=number(len(self.page.at_risk))),
+            _("Deals at risk as of {day}: {shown} of {n}, those that would change the period first", day=day(self.as_of), shown=number(len(deals)), n=number(len(self.page.at_risk))),
             note, right=(2,), whole=(3,),
         )  # fmt: skip
 
@@ -819,7 +860,7 @@ class FunnelReview:
             )
         ]
         speed = self.page.velocity
-        if speed and speed.per_day.value is not None:
+        if speed and speed.per_day.interval:
             said.append(
                 _(
                     "Sales velocity = open deals {deals} × win rate {rate} × average won deal {size} / cycle {cycle}, of the deals of the period; a cycle a fifth shorter would be a quarter more.",
@@ -834,7 +875,10 @@ class FunnelReview:
         found = [
             each
             for each in self._what_if()
-            if each.target == "points" or (each.to or 0) > (each.conversion or 1)
+            if each.conversion is not None
+            and each.to is not None
+            and each.to > each.conversion
+            and (each.target != "points" or each.conversion + POINTS <= 1)
         ]
         if not found:
             return Prose((_("Too few deals to say what improving a stage would be worth."),))
@@ -856,7 +900,7 @@ class FunnelReview:
         )  # fmt: skip
         return Sheet(
             "what-if", columns, rows, _("What improving one stage would be worth"),
-            _("All else as in the last twelve months: as many deals come in, and after the stage as many are won. It says what would go with it, not that it can be done."),
+            _("All else as before: as many deals come in, and of those that get beyond the stage the same share is won. It says what would go with it, not that it can be done."),
             right=(1, 2, 3, 4),
         )  # fmt: skip
 
@@ -883,7 +927,7 @@ class FunnelReview:
         hoped = [at.pooled.against("expected") for at in places]
         return what_if(
             [at.stage for at in places],
-            entered=[at.pooled.n / MONTHS for at in places],
+            entered=[at.pooled.n / (self.company.months or 1) for at in places],
             conversion=Shares(_values([at.pooled.value for at in places]), [at.pooled.n for at in places]),
             chance=Shares(
                 [*_values([c.won if c else None for c in after]), 1.0],
@@ -927,7 +971,7 @@ class FunnelReview:
         columns = (_("Deal"), _("Stage"), _("Why"), _("Closes"), _("Amount"), _("Next step"))
         return Sheet(
             "clean-up", columns, rows or ((_("no such deal"), *[UNKNOWN] * 5),),
-            _("Deals to decide about: {n}", n=number(len(self.candidates))),
+            _("Deals to decide about as of {day}: {n}", day=day(self.as_of), n=number(len(self.candidates))),
             _("The first {most} are listed; all are in the worksheet.", most=MOST_CANDIDATES) if len(self.candidates) > MOST_CANDIDATES else "",
             right=(4,), whole=(3,),
         )  # fmt: skip
@@ -1008,7 +1052,7 @@ class FunnelReview:
         note = _("The largest {most} are listed.", most=MOST_ROWS) if len(found) > MOST_ROWS else ""
         return Sheet(
             "rows", columns, rows or ((_("no such deal"), *[UNKNOWN] * 6),),
-            _("Open deals behind the figures: {n}", n=number(len(found))), note, right=(4,), whole=(1, 3, 5, 6),
+            _("Open deals as of {day}: {n}", day=day(self.as_of), n=number(len(found))), note, right=(4,), whole=(1, 3, 5, 6),
         )  # fmt: skip
 
     def _where(self) -> Mapping[str, tuple[str, str]]:
@@ -1029,9 +1073,9 @@ class FunnelReview:
             said.append(
                 _("The period is still running: it is compared with as many days of the earlier ones.")
             )
-        if self.page.since is None:
+        if not self.is_recorded:
             said.append(self._no_history())
-        elif self.page.since > self.period.span.first:
+        elif self.page.since and self.page.since > self.period.span.first:
             said.append(
                 _(
                     "The history of stages begins on {day}: of the period, only the days since then are counted.",
@@ -1057,15 +1101,36 @@ class FunnelReview:
 
     @property
     def named(self) -> list[dict[str, str]]:
-        """Everything that the page singles out."""
+        """Everything that the page singles out; `with` stages: where everybody sticks."""
         return [
-            {
-                "metric": n.metric, "variant": n.variant, "with": n.against, "direction": n.direction,
-                "text": words.named(n, self.title(at.stage), at.pooled, days=self.company.onward_days),
-            }
+            {"metric": METRIC, "variant": at.stage, "with": against, "direction": direction, "text": text}
             for at in self.page.places
-            for n in at.named
-        ]  # fmt: skip
+            for against, direction, text in [
+                *(
+                    (n.against, n.direction, words.named(n, self.title(at.stage), at.pooled, days=self.company.onward_days))
+                    for n in at.named
+                ),
+                *([("stages", "worse", self._sticks(at))] if at.decision == "fix" else []),
+            ]
+        ] + [self._named_member(member, cell) for member in self.page.members for cell in member.cells if cell.named]  # fmt: skip
+
+    def _named_member(self, member: funnel_document.Row, cell: funnel_document.Cell) -> dict[str, str]:
+        """What the map of a team's members colours."""
+        gap = cell.gap or 0.0
+        text = _(
+            "{name}, at the stage {stage}: {value} of {n} deals got on, {gap} beside peers, more than chance.",
+            name=member.name, stage=self.title(cell.stage), value=percent(cell.share), n=number(cell.n), gap=points(gap),
+        )  # fmt: skip
+        direction = "better" if gap > 0 else "worse"
+        return {
+            "metric": METRIC, "variant": cell.stage, "with": "peers", "direction": direction, "rep": member.rep_id, "text": text
+        }  # fmt: skip
+
+    def _sticks(self, at: AtStage) -> str:
+        return _(
+            "At the stage {stage} everybody's deals stick: {value} of the others' deals got on, {expected} are expected.",
+            stage=self.title(at.stage), value=percent(self._others_share(at)), expected=percent(at.others.value),
+        )  # fmt: skip
 
     @property
     def findings(self) -> list[Finding]:
@@ -1149,7 +1214,7 @@ class FunnelReview:
                     "stage": at.stage,
                     "decision": at.decision,
                     "n_needed": at.n_needed,
-                    "text": words.verdict(at),
+                    "text": words.verdict(at, is_team=self.is_team),
                 }
                 for at in self.page.places
             ],
@@ -1174,13 +1239,19 @@ class FunnelReview:
         for comparison in plain["comparisons"]:
             reason = comparison["reason"]
             comparison["reason"] = (
-                _(reason, n=min(finding.n, comparison["n"]), needs=comparison["n_needed"] or 0, k=5)
+                _(
+                    reason,
+                    n=finding.n if comparison["with"] == "expected" else min(finding.n, comparison["n"]),
+                    needs=SMALLEST_SHARE,
+                    k=K_ANONYMOUS,
+                )
                 if reason
                 else ""
             )
         if plain["interval"] and plain["interval"]["high"] == float("inf"):
             plain["interval"]["high"] = None  # open to that side
-        visited = self._visited.get(finding.variant, [])
+        behind = self._there if finding.metric in ("stage_deals", "stage_customers") else self._visited
+        visited = behind.get(finding.variant, [])
         return {
             **plain,
             "text": words.text(finding, self.title(finding.variant)),
@@ -1188,8 +1259,17 @@ class FunnelReview:
         }
 
     @cached_property
+    def _there(self) -> Mapping[str, Sequence[str]]:
+        """By stage the deals that were in it at the period's end, the largest first."""
+        return self._by_stage(self.period.span.after)
+
+    @cached_property
     def _visited(self) -> Mapping[str, Sequence[str]]:
-        """By stage the deals that were in it, the largest first."""
+        """By stage the deals that were in it in the pooled window, the largest first."""
+        return self._by_stage(self.period.span.first - timedelta(days=POOLED_DAYS))
+
+    def _by_stage(self, first: date) -> Mapping[str, Sequence[str]]:
+        """Who came before the period's end, and had not left on `first`."""
         if not self.slice.about["detailed"]:
             return {}
         found = self.slice.connection.execute(
@@ -1197,18 +1277,14 @@ class FunnelReview:
             SELECT stage, list(DISTINCT deal_id) FROM visits
             WHERE entered_on < $after AND coalesce(left_on >= $first, true) GROUP BY stage
             """,
-            {
-                "first": self.period.span.first - timedelta(days=POOLED_DAYS),
-                "after": self.period.span.after,
-            },
+            {"first": first, "after": self.period.span.after},
         ).fetchall()
-        amount = {deal.deal_id: deal.amount_minor or 0 for deal in self.slice.deals}
         by_id: dict[str, set[str]] = {}
         for stage, deals in found:
             setting = self.company.configured.find(stage)
             by_id.setdefault(setting.id if setting else stage, set()).update(deals)
         return {
-            stage: sorted(deals, key=lambda d: (-amount.get(d, 0), d))[:MOST_EVIDENCE]
+            stage: sorted(deals, key=lambda d: (-self._worth.get(d, 0), d))[:MOST_EVIDENCE]
             for stage, deals in by_id.items()
         }
 
@@ -1261,12 +1337,6 @@ def _stay(median: Figure) -> str:
 
 def _still(day_: int, share: float) -> str:
     return _("{share} are still there after {days} working days", share=percent(share), days=number(day_))
-
-
-def _most_to_say(change: Change) -> tuple[bool, int, str]:
-    """Deals that something happened to before those that went quiet, the largest first."""
-    state = change.now or change.then
-    return change.kinds == ("quiet",), -(state.amount_minor or 0 if state else 0), change.deal_id
 
 
 def _became(then: str | None, now: str | None) -> str:

@@ -164,8 +164,10 @@ def named(found: NamedStage, stage: str, finding: Finding, *, days: int) -> str:
     )  # fmt: skip
 
 
-def verdict(at: AtStage) -> str:
+def verdict(at: AtStage, *, is_team: bool) -> str:
     """Whose matter a stage is; where the data cannot tell, what it would take."""
+    if at.decision == "coach" and is_team:
+        return _("talk with the team")
     if at.decision != "wait" or at.reason is None:
         return _(DECISIONS[at.decision])
     if at.n_needed is not None and at.n_needed > MOST_NEEDED:
