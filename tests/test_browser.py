@@ -133,7 +133,7 @@ def test_a_phone_in_chinese(chromium: Browser, server: Server) -> None:
     visitor.page.goto(f"{server.base}/?locale=en")
     visitor.page.get_by_role("link", name="简体中文").click()
     assert visitor.page.get_by_role("link", name="王小明").first.is_visible()
-    visitor.page.get_by_role("link", name=f"{HOSTILE}1)").click()
+    visitor.page.get_by_role("link", name=f"{HOSTILE}1)").first.click()
     page = visitor.complete()
 
     assert page.locator("html").get_attribute("lang") == "zh-CN"
