@@ -260,7 +260,14 @@ print(outcome.exit_code, sorted((row.rep, row.status) for row in outcome.rows), 
 """
 
 
-@pytest.mark.parametrize("size", [64, 700, 3000], ids=["manifest", "some rows", "pages"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(64, id="manifest", marks=pytest.mark.verify),
+        pytest.param(700, id="some rows", marks=pytest.mark.verify),
+        pytest.param(3000, id="pages"),
+    ],
+)
 def test_a_full_disk_fails_pages_not_the_folder(own: Own, firm: Workspace, tmp_path: Path, size: int) -> None:
     workspace, out = standin.eject(own(firm), "print('x' * 4000)"), tmp_path / "run"
     batch.run(workspace, _order(out=tmp_path / "before"))  # facts and slices are there

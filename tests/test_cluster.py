@@ -112,6 +112,7 @@ def test_the_command_names_a_cluster(firm: Workspace, two: Cluster, tmp_path: Pa
 SLOW = "import time\ntime.sleep(0.5)"
 
 
+@pytest.mark.verify
 def test_a_worker_of_the_cluster_that_is_killed_costs_nothing(
     own: Own, firm: Workspace, tmp_path: Path
 ) -> None:

@@ -192,7 +192,13 @@ def hammer(folder: Path, name: str, times: int, seed: int) -> tuple[int, int]:
     return taken, times - taken
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("salesforce", "xiaoshouyi") else pytest.param(name, marks=pytest.mark.verify)
+        for name in PRESETS
+    ],
+)
 def test_damaged_files_are_accounted_for_or_refused(tmp_path: Path, name: str) -> None:
     taken, refused = hammer(tmp_path, name, 25, seed=1)
     assert taken > 5

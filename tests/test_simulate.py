@@ -604,6 +604,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.verify
 def test_memory_does_not_grow_with_the_company(tmp_path: Path) -> None:
     peaks = [
         int(subprocess.run([sys.executable, "-c", MEMORY, str(reps), tmp_path / str(reps)], capture_output=True, text=True, check=True, timeout=120).stdout)
