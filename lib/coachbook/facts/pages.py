@@ -8,19 +8,20 @@ from datetime import date
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coachbook import __version__
 from coachbook.access import Reader, Scope
-from coachbook.cleanup import Decisions, kept
 from coachbook.errors import AccessDenied, Invalid, NotFound, nearest
-from coachbook.facts.file import Making
 from coachbook.facts.roster import Member, members
 from coachbook.metrics.registry import VERSION
 from coachbook.model.periods import Period, Span, parse_day
 from coachbook.settings import Settings, Workspace
 from coachbook.text import N_
 from coachbook.warehouse import Snapshot, Snapshots, slices
+
+if TYPE_CHECKING:
+    from coachbook.cleanup import Decisions
 
 FORMAT = "5"
 """Version of what a facts file and a slice hold; a file of another is never read."""
@@ -126,10 +127,12 @@ def ensure(workspace: Workspace, page: Page, executor: Executor | None = None) -
     """
     target = place(workspace, page)
     if not target.exists():
+        # With all that computes; most pages find their facts made.
+        from coachbook.facts.file import Making
+
         snapshot = _snapshot(workspace, page)
         settings = Settings.model_validate_json(snapshot.settings_at(page.as_of))
         making = Making(snapshot, settings, page.period, page.as_of, _decisions(workspace, page), target)
-        # With all that computes; most pages find their facts made.
         import_module(f"coachbook.facts.{page.workbook}").build(making, executor)
     return target
 
@@ -187,7 +190,16 @@ def _snapshot(workspace: Workspace, page: Page) -> Snapshot:
 
 def _decisions(workspace: Workspace, page: Page) -> Decisions:
     """What reviews decided by the as-of day, where the workbook tells of it."""
+    from coachbook.cleanup import Decisions, kept  # with it comes what computes
+
     return kept(workspace.cleanup).known(page.as_of) if page.workbook in _DECIDED else Decisions(())
+
+
+def _decided(workspace: Workspace, page: Page) -> str:
+    """A hash of that; most workspaces have nothing to read."""
+    if page.workbook not in _DECIDED or not workspace.cleanup.is_dir():
+        return ""
+    return _decisions(workspace, page).digest
 
 
 def _key(workspace: Workspace, page: Page, *more: str) -> str:
@@ -200,7 +212,7 @@ def _key(workspace: Workspace, page: Page, *more: str) -> str:
         VERSION,
         page.period.id,
         page.as_of.isoformat(),
-        _decisions(workspace, page).digest,
+        _decided(workspace, page),
         *more,
     )
     return f"{page.period.id}-{sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
