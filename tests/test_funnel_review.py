@@ -191,6 +191,7 @@ def test_without_a_history_the_page_says_what_it_cannot_show(regional: Workspace
         stages = review.stages()
         assert isinstance(stages, Sheet)
         assert "Not recorded" in stages.note
+        assert "(0)" not in stages.note, "how many were there is not known"
         assert {row[0] for row in stages.rows} <= {
             "no such deal",
             "1-Qualify",

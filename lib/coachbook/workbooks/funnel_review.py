@@ -333,16 +333,7 @@ class FunnelReview:
             said.append(
                 _(
                     "Not among the configured stages: {stages}. Set [[stages]] in coachbook.toml.",
-                    stages=listed(
-                        [
-                            _(
-                                "{stage} ({n})",
-                                stage=stage.stage,
-                                n=number(stage.there.deals if stage.there else 0),
-                            )
-                            for stage in outside
-                        ]
-                    ),
+                    stages=listed([self._counted(stage) for stage in outside]),
                 )
             )
         never = [stage for stage in self.page.now if stage.position is not None and stage not in self.used]
@@ -351,6 +342,13 @@ class FunnelReview:
                 _("No deal was ever in: {stages}.", stages=listed([self.title(s.stage) for s in never]))
             )
         return said
+
+    @staticmethod
+    def _counted(stage: Stage) -> str:
+        """Its name, and how many deals are there, if that is known."""
+        if stage.there is None:
+            return stage.stage
+        return _("{stage} ({n})", stage=stage.stage, n=number(stage.there.deals))
 
     def _stage_row(self, stage: Stage) -> tuple[str, ...]:
         before = self._before(stage.stage)
@@ -577,8 +575,8 @@ class FunnelReview:
             self._names.get(change.deal_id, change.deal_id),
             words.kinds(change.kinds),
             _became(
-                self.title(then.stage) if then and then.stage else None,
-                self.title(now.stage) if now and now.stage else None,
+                self.label(then.stage) if then and then.stage else None,
+                self.label(now.stage) if now and now.stage else None,
             ),
             _became(_own_money(then), _own_money(now)),
             _became(_date(then), _date(now)),
