@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from coachbook.metrics.risk import FEWEST, HORIZON_DAYS, MOST_SHOWN, Risk, risk
-from coachbook.model.periods import Span
+from coachbook.metrics.risk import FEWEST, HORIZON_DAYS, Risk, risk
 from tests.warehouse import Desk
 
 AS_OF = date(2026, 6, 30)
@@ -97,18 +96,19 @@ def test_lift_is_the_ratio_of_the_shares(tmp_path: Path) -> None:
 
 
 def test_a_win_after_the_horizon_is_no_win_within_it(tmp_path: Path) -> None:
-    """The last day of December and the horizon after it; deals decided later are open on other months' ends as well."""
-    end = datetime(2025, 12, 31) + timedelta(days=HORIZON_DAYS)
-    for at, won in ((end, 1), (end + timedelta(days=1), 0)):
-        deal = _deal(1)
-        found = _risk(tmp_path / str(won), [deal], _decided(deal, "won", at + timedelta(hours=10)))
-        days = {r.won for r in found.records}
-        assert days <= {0, 1}
-        desk = Desk(tmp_path / str(won))
-        with desk.snapshots.current().known(AS_OF) as connection:
-            risk(connection, AS_OF)
-            first = connection.execute("SELECT won FROM flagged WHERE day = DATE '2025-12-31'").fetchall()
-        assert first == [(bool(won),)]
+    """Each deal is looked at once, on an end of a month that its id draws; all are won on one day in March."""
+    won_at = datetime(2026, 3, 31, 10)
+    deals = [_deal(n, created_on=date(2025, 10, 1)) for n in range(60)]
+    desk = Desk(tmp_path)
+    desk.export(AS_OF, deals=deals, deal_events=[e for d in deals for e in _decided(d, "won", won_at)])
+    with desk.snapshots.current().known(AS_OF) as connection:
+        risk(connection, AS_OF)
+        looked = connection.execute("SELECT deal_id, day, won FROM flagged").fetchall()
+    assert sorted(deal for deal, _day, _won in looked) == [deal["deal_id"] for deal in deals]
+    assert {day for _deal, day, _won in looked} >= {date(2025, 12, 31), date(2026, 1, 31)}
+    for _deal_id, day, won in looked:
+        assert won is ((won_at.date() - day).days <= HORIZON_DAYS)
+    assert {won for _deal, _day, won in looked} == {False, True}
 
 
 def test_what_is_worn(tmp_path: Path) -> None:
@@ -143,21 +143,3 @@ def test_slow_is_longer_than_most_deals_that_were_won(tmp_path: Path) -> None:
         risk(connection, AS_OF)
         worn = connection.execute("SELECT deal_id FROM flagged WHERE slow AND day = ?", [AS_OF]).fetchall()
     assert worn == [("d900",)]
-
-
-def test_the_largest_of_those_due_first_are_shown_first(tmp_path: Path) -> None:
-    deals, events = _past(40, 0, 40, 30, DECIDED)
-    june = Span(date(2026, 6, 1), date(2026, 7, 1))
-    wearing = [
-        _deal(
-            900 + n, created_on=date(2026, 6, 1), close_on=date(2026, 6, 2), amount_minor=amount, rep_id=rep
-        )
-        for n, (amount, rep) in enumerate(
-            [(5, "r"), (9, "r"), (7, "r"), (99, "other"), (1, "r"), (2, "r"), (3, "r")]
-        )
-    ]
-    found = _risk(tmp_path, [*deals, *wearing], events)
-    assert {deal.deal_id for deal in found.deals} == {deal["deal_id"] for deal in wearing}
-    shown = found.shown(june, ["r"])
-    assert [deal.amount_minor for deal in shown] == [9, 7, 5, 3, 2]
-    assert len(shown) == MOST_SHOWN

@@ -13,7 +13,6 @@ from duckdb import DuckDBPyConnection
 
 from coachbook.metrics.changes import NO_TOUCHES
 from coachbook.model.findings import LEVEL, Interval
-from coachbook.model.periods import Span
 from coachbook.stats.power import newcombe
 
 Flag = Literal["overdue", "pushed", "quiet", "slow"]
@@ -80,16 +79,6 @@ class Risk:
     records: tuple[Record, ...]
     deals: tuple[AtRisk, ...]
 
-    def shown(self, span: Span, reps: Iterable[str]) -> tuple[AtRisk, ...]:
-        """At most `MOST_SHOWN` of these reps' deals: those that would change the span first, the largest of them first."""
-        mine = set(reps)
-        theirs = [deal for deal in self.deals if deal.rep_id in mine]
-        late = [not (deal.close_on and deal.close_on < span.after) for deal in theirs]
-        order = sorted(
-            range(len(theirs)), key=lambda i: (late[i], -(theirs[i].amount_minor or 0), theirs[i].deal_id)
-        )
-        return tuple(theirs[i] for i in order[:MOST_SHOWN])
-
 
 def risk(connection: DuckDBPyConnection, as_of: date, *, touches: str = NO_TOUCHES) -> Risk:
     """Of the whole company as known at `as_of`; `connection` has the views of `Snapshot.known`.
@@ -105,21 +94,13 @@ def risk(connection: DuckDBPyConnection, as_of: date, *, touches: str = NO_TOUCH
 
 
 def _records(connection: DuckDBPyConnection) -> Iterator[Record]:
-    """Of one day of each deal, drawn by its id: days of the same deal tell the same story."""
+    """By flag."""
     counts = ", ".join(
         f"count(*) FILTER ({flag}), count(*) FILTER ({flag} AND won), count(*) FILTER (NOT {flag}), count(*) FILTER (NOT {flag} AND won), "
         f"count(DISTINCT rep_id) FILTER ({flag}), count(DISTINCT rep_id) FILTER (NOT {flag})"
         for flag in FLAGS
     )
-    found = connection.execute(
-        f"""
-        WITH drawn AS (
-            SELECT arg_min({{{", ".join(f"'{name}': {name}" for name in (*FLAGS, "won", "rep_id"))}}}, hash(deal_id, day)) AS r
-            FROM flagged WHERE won IS NOT NULL GROUP BY deal_id
-        )
-        SELECT {counts} FROM (SELECT unnest(r) FROM drawn)
-        """
-    ).fetchall()[0]
+    found = connection.execute(f"SELECT {counts} FROM flagged WHERE won IS NOT NULL").fetchall()[0]
     for flag, (n, won, without_n, without_won, *people) in zip(
         FLAGS, zip(*[iter(found)] * 6, strict=True), strict=True
     ):

@@ -9,19 +9,12 @@
 CREATE OR REPLACE TEMP MACRO listed(day) AS
     CASE WHEN day IS NOT NULL THEN greatest(day, (SELECT min(k.day) FROM known_days AS k)) END;
 
--- Where a deal stands, one row per change: in a stage while it is open, else decided.
-CREATE OR REPLACE TEMP TABLE steps AS
-WITH changes AS (
-    SELECT deal_id, nr, status, CASE WHEN status = 'open' THEN coalesce(s.id, h.stage) END AS place, from_at, from_on
-    FROM known_history AS h LEFT JOIN stage_spellings AS s ON s.text = h.stage WHERE from_on <= {as_of}
-    QUALIFY (status, place) IS DISTINCT FROM lag((status, place)) OVER (PARTITION BY deal_id ORDER BY nr)
-)
-SELECT *, coalesce(lead(from_at) OVER (PARTITION BY deal_id ORDER BY nr) - from_at <= INTERVAL 1 SECOND, false) AS is_hop
-FROM changes;
-
 -- Stages by code: those of the order by their position, then all others by name. `rank` counts used stages before.
 CREATE OR REPLACE TEMP TABLE places AS
-WITH used AS (SELECT DISTINCT place AS stage FROM steps WHERE place IS NOT NULL),
+WITH carried AS (
+    SELECT DISTINCT stage AS text FROM known_history WHERE from_on <= {as_of} AND status = 'open' AND stage IS NOT NULL
+),
+used AS (SELECT DISTINCT coalesce(s.id, c.text) AS stage FROM carried AS c LEFT JOIN stage_spellings AS s USING (text)),
 named AS (
     SELECT stage, position, u.stage IS NOT NULL AS is_used
     FROM stage_order AS o FULL JOIN used AS u USING (stage)
@@ -30,20 +23,36 @@ SELECT stage, position, is_used, (row_number() OVER ordered - 1)::INTEGER AS cod
     count(*) FILTER (is_used AND position IS NOT NULL) OVER ordered - (is_used AND position IS NOT NULL)::INTEGER AS rank
 FROM named WINDOW ordered AS (ORDER BY position NULLS LAST, stage ROWS UNBOUNDED PRECEDING);
 
+-- Where a deal stands, one row per change: in a stage while it is open (`place`, its code), else decided. As codes,
+-- since these rows are sorted again and again.
+CREATE OR REPLACE TEMP TABLE steps AS
+WITH codes AS (
+    SELECT text, code FROM stage_spellings JOIN places ON stage = id
+    UNION ALL SELECT stage, code FROM places ANTI JOIN stage_spellings ON text = stage
+),
+changes AS (
+    SELECT deal_id, nr, TRY_CAST(status AS ENUM ('open', 'won', 'lost', 'deleted')) AS status,
+        CASE WHEN status = 'open' THEN c.code END AS place, from_at, from_on
+    FROM known_history AS h LEFT JOIN codes AS c ON c.text = h.stage WHERE from_on <= {as_of}
+    QUALIFY (status, place) IS DISTINCT FROM lag((status, place)) OVER (PARTITION BY deal_id ORDER BY nr)
+)
+SELECT *, coalesce(lead(from_at) OVER (PARTITION BY deal_id ORDER BY nr) - from_at <= INTERVAL 1 SECOND, false) AS is_hop
+FROM changes;
+
 CREATE OR REPLACE TEMP TABLE turns AS
 WITH lasting AS (
     SELECT * FROM steps WHERE NOT is_hop
     QUALIFY (status, place) IS DISTINCT FROM lag((status, place)) OVER (PARTITION BY deal_id ORDER BY nr)
 )
-SELECT deal_id, nr, status, place AS stage, from_at AS entered_at, from_on AS entered_on,
+SELECT deal_id, nr, status, place, from_at AS entered_at, from_on AS entered_on,
     lead(from_at) OVER deal AS left_at, lead(from_on) OVER deal AS left_on,
-    lead(status) OVER deal AS next_status, lead(place) OVER deal AS next_stage,
+    lead(status) OVER deal AS next_status, lead(place) OVER deal AS next_place,
     coalesce(lag(status) OVER deal <> 'open', false) AS is_reopening
 FROM lasting WINDOW deal AS (PARTITION BY deal_id ORDER BY nr);
 
 -- What a deal passed through between one turn and the next.
 CREATE OR REPLACE TEMP TABLE hops AS
-WITH passed AS (SELECT deal_id, nr, position FROM steps LEFT JOIN places ON stage = place WHERE is_hop)
+WITH passed AS (SELECT deal_id, nr, position FROM steps LEFT JOIN places ON code = place WHERE is_hop)
 SELECT t.deal_id, t.nr, count(*) AS hops, list(DISTINCT position) FILTER (position IS NOT NULL) AS through
 FROM passed AS p ASOF JOIN (FROM turns SEMI JOIN passed USING (deal_id)) AS t ON t.deal_id = p.deal_id AND p.nr > t.nr
 GROUP BY ALL;
@@ -55,7 +64,7 @@ SELECT deal_id, status AS outcome, entered_on AS ended_on FROM turns WHERE left_
 -- From when on the history is whole. Before anybody is known to have left a stage there was none; and files that
 -- begin in midstream lack what was decided before, so that those in them are the ones that took long.
 CREATE OR REPLACE TEMP TABLE beginning AS
-WITH moved AS (SELECT min(left_on) AS first_on FROM turns WHERE status = 'open' AND stage IS NOT NULL),
+WITH moved AS (SELECT min(left_on) AS first_on FROM turns WHERE status = 'open' AND place IS NOT NULL),
 decided AS (SELECT min(greatest(ended_on, close_on)) AS first_on FROM endings JOIN known USING (deal_id))
 SELECT coalesce({since}, CASE WHEN m.first_on IS NOT NULL THEN greatest(m.first_on, d.first_on) END) AS since
 FROM moved AS m, decided AS d;
@@ -113,7 +122,7 @@ WITH numbered AS (
                 THEN (SELECT count(*) FROM places WHERE is_used AND position IS NOT NULL)
         END - p.rank - 1 AS between_stages,
         i.number AS entered_number, o.number AS left_number
-    FROM turns AS t JOIN places AS p USING (stage) LEFT JOIN places AS n ON n.stage = t.next_stage
+    FROM turns AS t JOIN places AS p ON p.code = t.place LEFT JOIN places AS n ON n.code = t.next_place
     LEFT JOIN known_days AS i ON i.day = listed(t.entered_on) LEFT JOIN known_days AS o ON o.day = listed(t.left_on)
     WHERE t.status = 'open'
 )
@@ -149,19 +158,19 @@ WITH marks AS (
     UNION ALL SELECT deal_id, ended_on, {won} FROM endings WHERE outcome = 'won'
 ),
 firsts AS (SELECT deal_id, [{firsts}] AS days FROM marks GROUP BY deal_id HAVING min(position) < {won}),
+known_of AS ( -- joined before there are as many rows as positions
+    SELECT f.deal_id, days, k.created_on, o.rep AS origin_rep, o.team AS origin_team, e.outcome, z.number AS ended_number
+    FROM firsts AS f JOIN known AS k USING (deal_id)
+    JOIN care AS o ON o.deal_id = f.deal_id AND o.from_on <= days[1] AND o.until_on > days[1]
+    LEFT JOIN endings AS e ON e.deal_id = f.deal_id LEFT JOIN known_days AS z ON z.day = listed(e.ended_on)
+),
 each_one AS (
-    SELECT deal_id, days[1] AS came_on, unnest(days) AS day, unnest(days[2:]) AS next_on,
-        unnest(range({won} + 1))::INTEGER AS position
-    FROM firsts
+    SELECT * EXCLUDE (days), unnest(days) AS day, unnest(days[2:]) AS next_on, unnest(range({won} + 1))::INTEGER AS position
+    FROM known_of
 )
-SELECT f.* EXCLUDE (came_on), k.created_on, c.rep, c.team, o.rep AS origin_rep, o.team AS origin_team, e.outcome,
-    d.number, n.number AS next_number, z.number AS ended_number
-FROM each_one AS f JOIN known AS k USING (deal_id)
-JOIN care AS c ON c.deal_id = f.deal_id AND c.from_on <= f.day AND c.until_on > f.day
-JOIN care AS o ON o.deal_id = f.deal_id AND o.from_on <= f.came_on AND o.until_on > f.came_on
-LEFT JOIN endings AS e ON e.deal_id = f.deal_id
-LEFT JOIN known_days AS d ON d.day = listed(f.day) LEFT JOIN known_days AS n ON n.day = listed(f.next_on)
-LEFT JOIN known_days AS z ON z.day = listed(e.ended_on);
+SELECT f.*, c.rep, c.team, d.number, n.number AS next_number
+FROM each_one AS f JOIN care AS c ON c.deal_id = f.deal_id AND c.from_on <= f.day AND c.until_on > f.day
+LEFT JOIN known_days AS d ON d.day = listed(f.day) LEFT JOIN known_days AS n ON n.day = listed(f.next_on);
 
 -- Only the three tables are asked about: of many millions of events the others would hold gigabytes.
 DROP TABLE steps; DROP TABLE turns; DROP TABLE hops; DROP TABLE held; DROP TABLE belonging; DROP TABLE care;
