@@ -26,7 +26,7 @@ from coachbook.settings import Settings, Workspace
 from coachbook.text import Locale, speaking
 from coachbook.warehouse.slices import Slice
 from coachbook.workbooks import book
-from coachbook.workbooks.funnel_review import FunnelReview
+from coachbook.workbooks.funnel_review import FunnelReview, verdicts, worth
 from tests.oracles import funnel as by_hand
 from tests.reviews import funnel_review
 
@@ -160,6 +160,53 @@ def test_the_review_is_whole_as_data(told: dict[str, Review]) -> None:
         assert len(set(ids)) == len(ids)
 
 
+def test_what_the_page_works_out_stands_in_the_data_with_its_parts(told: dict[str, Review]) -> None:
+    """Whoever doubts velocity, slippage or what a better stage is worth can redo them from the JSON alone."""
+    redone: Counter[str] = Counter()
+    for review in told.values():
+        speed, slipped = review["velocity"], review["slippage"]
+        if speed["per_day"]["value"] is not None:
+            parts = speed["open_deals"] * speed["win_rate"] * speed["size"] / speed["cycle"]
+            assert speed["per_day"]["value"] == pytest.approx(parts)
+            redone["velocity"] += 1
+        if slipped and slipped["due"]["minor"]:
+            off = slipped["outcomes"]["slipped"]
+            assert slipped["share"] == pytest.approx(off["count"] / slipped["due"]["count"])
+            assert slipped["share_of_value"] == pytest.approx(off["minor"] / slipped["due"]["minor"])
+            redone["slippage"] += 1
+        for criterion in review["criteria"]:
+            share = criterion["share"]
+            assert (share is None) == (criterion["met"] is None or not criterion["known"])
+            if share and share["interval"]:
+                assert share["value"] == criterion["met"] / criterion["known"]
+                assert share["interval"]["low"] <= share["value"] <= share["interval"]["high"]
+                redone["criteria"] += 1
+        for better in review["what_if"]:
+            if better["more"]["value"]:
+                assert better["more"]["value"] == pytest.approx(
+                    better["deals"]["value"] * (1 - better["conversion"] / better["to"]), abs=1e-9
+                )
+                redone["what_if"] += 1
+        assert review["process"]["now"]["new_leads"]["n"] >= 0
+        assert review["members"] == []
+    assert all(redone[part] >= 5 for part in ("velocity", "slippage", "criteria", "what_if")), redone
+
+
+def test_a_figure_stands_with_its_n_and_interval(demo: Workspace, members: dict[str, str]) -> None:
+    """Flow, stays, criteria and what a better stage is worth: a cell that begins with a figure has brackets that say how sure it is."""
+    sure = re.compile(r"\(.+ to .+\)|\(.+ or more.*\)|\(n = |\(too few")
+    seen = 0
+    for rep in members:
+        review = funnel_review(demo, Asked(rep=rep, period=SEPTEMBER))
+        for part, places in ((review.stages, (7, 8)), (review.criteria, (5,)), (review.what_if, (1, 3, 4))):
+            sheet = part()
+            cells = [row[place] for row in sheet.rows for place in places] if isinstance(sheet, Sheet) else []
+            figures = [cell for cell in cells if re.match(r"[-+−$]*\d", cell)]
+            assert all(map(sure.search, figures)), figures
+            seen += len(figures)
+    assert seen > 20 * len(members)
+
+
 def test_what_is_singled_out_is_named(demo: Workspace, members: dict[str, str]) -> None:
     """In two months: a stage that the sentences call out stands in `named`, and nothing else is called out."""
     coached = 0
@@ -206,6 +253,19 @@ def test_without_a_history_the_page_says_what_it_cannot_show(regional: Workspace
         assert review.to_dict()["bridge"]["residual"] == {"count": 0, "minor": 0}
 
 
+def test_activities_alone_tell_that_a_deal_is_quiet(tmp_path: Path) -> None:
+    """No stage was ever recorded to change: with activities captured a deal can be quiet, without them nobody can tell."""
+    deals = [f"{deal},r,a,Negotiation,open,2026-01-05,2026-06-01,100" for deal in ("called", "silent")]
+    for captured in (True, False):
+        activities = ["x,r,called,call,2026-03-30 09:00:00"] if captured else []
+        workspace = _workspace(tmp_path / str(captured), deals, [], activities)
+        review = funnel_review(workspace, Asked(rep="r", period="2026-03"))
+        assert review.page.since is None
+        assert [c.deal_id for c in review.candidates if "quiet" in c.why] == (["silent"] if captured else [])
+        assert [c.deal_id for c in review.changes if "quiet" in c.kinds] == (["silent"] if captured else [])
+        assert ("cannot be told" in review.clean_up().note) is not captured
+
+
 _MAPPING = """
 as_of = 2026-03-31
 [reps]
@@ -235,14 +295,29 @@ field = "field"
 seq = "seq"
 new = "new"
 """
+_DONE = """
+[activities]
+file = "activities.csv"
+[activities.columns]
+activity_id = "activity_id"
+rep_id = "rep_id"
+deal_id = "deal_id"
+kind = "kind"
+occurred_at = "occurred_at"
+"""
 _LISTED = "deal_id,rep_id,account_id,stage,status,created_on,close_on,amount"
 _EVENTS = "deal_id,occurred_at,field,seq,new"
 
 
-def _workspace(folder: Path, deals: list[str], events: list[str]) -> Workspace:
+def _workspace(
+    folder: Path, deals: list[str], events: list[str], activities: list[str] | None = None
+) -> Workspace:
     source = folder / "source"
     source.mkdir(parents=True)
-    (source / "mapping.toml").write_text(_MAPPING, encoding="utf-8")
+    (source / "mapping.toml").write_text(_MAPPING + (_DONE if activities else ""), encoding="utf-8")
+    if activities:
+        rows = ["activity_id,rep_id,deal_id,kind,occurred_at", *activities, ""]
+        (source / "activities.csv").write_text("\n".join(rows), encoding="utf-8")
     (source / "reps.csv").write_text("rep_id,name\nr,Rep\ns,Other\n", encoding="utf-8")
     (source / "deals.csv").write_text("\n".join([_LISTED, *deals, ""]), encoding="utf-8")
     (source / "deal_events.csv").write_text("\n".join([_EVENTS, *events, ""]), encoding="utf-8")
@@ -391,7 +466,7 @@ def test_what_the_map_of_a_team_colours_is_named(demo: Workspace) -> None:
         for team_id in ("T01", "T02", "T03", "T04"):
             review = funnel_review(demo, Asked(team=team_id, period=period))
             cells = {
-                (m.rep_id, c.stage) for m in review.page.members for c in m.cells if review._square(c).value
+                (m.rep_id, c.stage) for m in review.page.members for c in m.cells if verdicts.square(c).value
             }
             assert {(n["rep"], n["variant"]) for n in review.named if "rep" in n} == cells
             coloured += len(cells)
@@ -405,7 +480,7 @@ def test_what_a_better_stage_is_worth_is_plain_arithmetic(demo: Workspace) -> No
     """More won deals a month = deals that come a month x points more x chance after the stage, from the page's own figures."""
     review = funnel_review(demo, Asked(rep="R005", period=SEPTEMBER))
     chances = {c.stage: c for c in review.page.chances}
-    found = {(w.stage, w.target): w for w in review._what_if()}
+    found = {(w.stage, w.target): w for w in worth.improvements(review)}
     stages = [at.stage for at in review.page.places]
     for at, after in zip(review.page.places, [*stages[1:], ""], strict=True):
         chance = chances[after].won if after else 1.0
@@ -414,12 +489,12 @@ def test_what_a_better_stage_is_worth_is_plain_arithmetic(demo: Workspace) -> No
             ("points", at.pooled.value + 0.05),
             ("expected", at.pooled.against("expected").value),
         ):  # type: ignore[union-attr,operator]
-            more = at.pooled.n / review.company.months * (min(to, 1.0) - at.pooled.value) * chance  # type: ignore[operator]
+            more = at.pooled.n / review.company.terms.months * (min(to, 1.0) - at.pooled.value) * chance  # type: ignore[operator]
             assert found[at.stage, target].more.value == pytest.approx(more)
     with (SAMPLE / "deals.csv").open(encoding="utf-8") as file:
         won = [r for r in csv.DictReader(file) if r["rep_id"] == "R005" and r["status"] == "won" and "2025-10-01" <= r["close_on"] <= "2026-09-30"]  # fmt: skip
-    assert review.company.months == pytest.approx(12, abs=0.1)
-    size = review._won_size()
+    assert review.company.terms.months == pytest.approx(12, abs=0.1)
+    size = worth.won_size(review)
     assert size
     assert size.n == len(won) > 40
     shown = review.what_if()
@@ -440,13 +515,18 @@ def test_what_goes_in_is_counted_in_the_files(demo: Workspace, members: dict[str
 def test_coverage_of_a_month_is_that_of_its_quarter(demo: Workspace) -> None:
     """Quotas are for quarters: in August the third still runs."""
     review = funnel_review(demo, Asked(rep="R005", period="2026-08", as_of="2026-08-31"))
-    assert review.company.covered == "2026-Q3"
+    assert review.company.terms.covered == "2026-Q3"
     with (SAMPLE / "quotas.csv").open(encoding="utf-8") as file:
         quota = next(r for r in csv.DictReader(file) if (r["holder_id"], r["period"]) == ("R005", "2026-Q3"))
-    coverage = review.page.coverage
-    assert coverage
-    assert coverage.quota_minor == float(quota["amount"]) * 100
-    assert (coverage.times is None) == (coverage.reason is not None)
+    coverage = review.to_dict()["coverage"]
+    assert coverage["period"] == "2026-Q3"
+    assert coverage["quota_minor"] == float(quota["amount"]) * 100
+    assert coverage["times"] == pytest.approx(
+        coverage["pipeline"]["minor"] / (coverage["quota_minor"] - coverage["won_minor"])
+    )
+    shown = review.effort()
+    assert isinstance(shown, Sheet)
+    assert re.search(r"(enough|cannot tell).*needed: [\d.]+ \(.+\), from \d+ deals", shown.rows[-1][3])
 
 
 # What to clean up
@@ -540,7 +620,7 @@ def test_a_page_opened_as_one_workbook_holds_nothing_for_another(
 
 def test_the_undecidable_is_struck_out(team: FunnelReview) -> None:
     cells = [cell for member in team.page.members for cell in member.cells]
-    struck = [team._square(cell).value is None for cell in cells]
+    struck = [verdicts.square(cell).value is None for cell in cells]
     assert any(struck)
     for cell, is_struck in zip(cells, struck, strict=True):
         assert is_struck == (not cell.named and (cell.decision is not None or cell.low is None))
@@ -563,28 +643,43 @@ def test_pages_of_all_kinds_are_made_in_a_batch(
     assert "漏斗" in page
 
 
+CONTACT = '[[stages]]\nid = "contact"\nname = "First contact"\n'
+NEEDS = '[[stages]]\nid = "needs"\nname = "Needs confirmed"\nexpected_conversion = 0.98\n'
+PROPOSAL = '[[stages]]\nid = "proposal"\nname = "Proposal submitted"\n'
+HAGGLE = '[[stages]]\nid = "haggle"\nname = { en = "Negotiation", zh_CN = "砍价" }\n'
+
+
+def test_where_deals_are_in_stages_that_are_not_configured_no_process_is_blamed(
+    demo: Workspace, tmp_path: Path
+) -> None:
+    """Two of four stages: the others are named, nothing is lost, and who went there has not simply failed to get on."""
+    workspace = Workspace.init(tmp_path / "own", settings=Settings.read(NEEDS + HAGGLE))
+    sources.import_paths(workspace, [SAMPLE])
+    review = funnel_review(workspace, Asked(rep="R005", period=SEPTEMBER))
+    stages, table = review.stages(), review.verdicts()
+    assert isinstance(stages, Sheet)
+    assert isinstance(table, Sheet)
+    assert [row[0] for row in stages.rows][:2] == ["Needs confirmed", "Negotiation"]
+    assert [at.stage for at in review.page.places] == ["needs", "haggle"]
+    for note in (stages.note, table.note, " ".join(review.limits().sentences)):
+        assert "Proposal submitted (" in note
+        assert "no stage is compared with what is expected" in note
+    for member in facts.roster(workspace, SEPTEMBER):
+        page = funnel_review(workspace, Asked(rep=member.rep_id, period=SEPTEMBER))
+        assert {at.decision for at in page.page.places} <= {"coach", "wait", None}
+        assert not [n for n in page.named if n["with"] in ("stages", "expected")]
+
+
 def test_the_stages_of_a_workspace_are_its_own(demo: Workspace, tmp_path: Path) -> None:
-    """Two stages under other names: all else the page names as not configured, and nothing is lost."""
-    text = """
-        [[stages]]
-        id = "needs"
-        name = "Needs confirmed"
-        expected_conversion = 0.98
-        [[stages]]
-        id = "haggle"
-        name = { en = "Negotiation", zh_CN = "砍价" }
-        """
+    """All that deals are in, two of them under the workspace's own ids and one with an expectation that nobody meets."""
+    text = CONTACT + NEEDS + PROPOSAL + HAGGLE
     workspace = Workspace.init(tmp_path / "own", settings=Settings.read(text))
     sources.import_paths(workspace, [SAMPLE])
     review = funnel_review(workspace, Asked(rep="R005", period=SEPTEMBER))
-    stages = review.stages()
-    assert isinstance(stages, Sheet)
-    assert [row[0] for row in stages.rows][:2] == ["Needs confirmed", "Negotiation"]
-    assert "Proposal submitted (" in stages.note
-    assert [at.stage for at in review.page.places] == ["needs", "haggle"]
     members = facts.roster(workspace, SEPTEMBER)
     pages = [funnel_review(workspace, Asked(rep=m.rep_id, period=SEPTEMBER)) for m in members]
-    stuck = [page for page in pages if page.page.places[0].decision == "fix"]
+    assert [at.stage for at in review.page.places] == ["contact", "needs", "proposal", "haggle"]
+    stuck = [page for page in pages if page.page.places[1].decision == "fix"]
     assert len(stuck) > 10
     for page in stuck:
         assert ("stages", "needs", "worse") in {(n["with"], n["variant"], n["direction"]) for n in page.named}

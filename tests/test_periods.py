@@ -197,11 +197,11 @@ def test_two_fiscal_years_are_not_the_same_period() -> None:
     ("text", "english", "chinese"),
     [
         ("2026-10", "October 2026", "2026年10月"),
-        ("2026-Q3", "third quarter of 2026", "2026年第三季度"),
+        ("2026-Q3", "Q3 2026", "2026年第三季度"),
         ("2026-W41", "week 41 of 2026", "2026年第41周"),
         ("2026", "the year 2026", "2026年"),
         ("FY2026", "FY2026", "2026财年"),
-        ("FY2026-Q3", "third quarter of FY2026", "2026财年第三季度"),
+        ("FY2026-Q3", "FY2026 Q3", "2026财年第三季度"),
         ("FY2026-P07", "period 7 of FY2026", "2026财年第7期"),
     ],
 )

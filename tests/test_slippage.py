@@ -143,6 +143,22 @@ def test_the_interval_is_wilsons_and_few_deals_have_none(tmp_path: Path) -> None
     assert _found(tmp_path / "four", *deals[:4])["org", ""].interval is None
 
 
+def test_by_value_few_large_deals_tell_little(tmp_path: Path) -> None:
+    """Kish's n of ten alike is 10; of one that is a thousand times as large as nine others it is hardly more than 1."""
+    off = [(_at(10), "close_on", "2026-05-01")]
+    alike = [_deal(f"d{n}", *(off if n < 3 else [])) for n in range(10)]
+    found = _found(tmp_path / "alike", *alike)["rep", "r1"]
+    assert found.interval_of_value == found.interval
+    mixed = [_deal(f"d{n}", *(off if n < 3 else []), amount="300" if n % 2 else "100") for n in range(10)]
+    of_value = _found(tmp_path / "mixed", *mixed)["org", ""].interval_of_value
+    assert of_value
+    assert (of_value.low, of_value.high) == pytest.approx(
+        proportion_confint(500 / 2000 * (n := 2000**2 / (5 * 300**2 + 5 * 100**2)), n, method="wilson")
+    )
+    large = [_deal(f"d{n}", *(off if n < 3 else []), amount="100000" if not n else "100") for n in range(10)]
+    assert _found(tmp_path / "large", *large)["org", ""].interval_of_value is None
+
+
 _STEPS = st.lists(
     st.tuples(
         st.datetimes(datetime(2026, 2, 20), datetime(2026, 4, 10)).map(lambda at: at.replace(microsecond=0)),

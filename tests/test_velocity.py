@@ -9,17 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from coachbook.metrics import velocity as made
-from coachbook.metrics.funnel import Figure
 from coachbook.metrics.velocity import (
     MANY,
     ORG,
     SMALLEST_N,
     Velocities,
-    Velocity,
     everybody,
     joint_draws,
     spread,
@@ -151,7 +147,6 @@ def test_nobodys_and_an_idle_rep_have_a_reason(tmp_path: Path) -> None:
     none_won = idle.of("rep", "b")
     assert (none_won.per_day.value, none_won.win_rate, none_won.size) == (None, 0, None)
     assert str(none_won.per_day.reason) == made.NONE_WON
-    assert none_won.levers == ()
 
 
 def test_a_deal_closed_before_it_was_created_has_no_cycle_but_counts(tmp_path: Path) -> None:
@@ -236,31 +231,6 @@ def test_the_order_of_deals_and_a_second_look_change_nothing(tmp_path: Path) -> 
     deals = _many(14, 9)
     straight, turned = (_found(tmp_path / str(n), d) for n, d in enumerate((deals, deals[::-1])))
     assert straight == turned
-
-
-def test_a_fifth_less_cycle_is_a_quarter_more(tmp_path: Path) -> None:
-    found = _found(tmp_path, _many(12, 12)).of("org")
-    moved = {lever.part: lever for lever in found.levers}
-    assert [lever.part for lever in found.levers] == list(made.PARTS)
-    assert (moved["cycle"].by, moved["cycle"].gain) == (-0.2, pytest.approx(0.25))
-    assert moved["size"].gain == moved["deals"].gain == moved["win_rate"].gain == 0.2
-    assert moved["cycle"].per_day == pytest.approx(found.per_day.value * 1.25)  # type: ignore[operator]
-
-
-@given(deals=st.floats(0.1, 500), rate=st.floats(0.01, 1), size=st.floats(1, 1e9), cycle=st.floats(0.5, 400))
-def test_levers_are_the_formula_with_one_part_moved(
-    deals: float, rate: float, size: float, cycle: float
-) -> None:
-    value = deals * rate * size / cycle
-    told = Velocity(Figure(value, None, 1), Figure(0.0, None, 1), deals, rate, size, cycle, 1, 1, 30)
-    for lever in told.levers:
-        parts = {"deals": deals, "win_rate": rate, "size": size, "cycle": cycle}
-        parts[lever.part] *= 1 + lever.by
-        assert parts["win_rate"] <= 1 + 1e-12
-        assert lever.per_day == pytest.approx(
-            parts["deals"] * parts["win_rate"] * parts["size"] / parts["cycle"]
-        )
-        assert lever.gain == pytest.approx(lever.per_day / value - 1, abs=1e-9)
 
 
 def test_one_weight_per_deal_wherever_it_counts() -> None:

@@ -16,6 +16,8 @@ from coachbook.metrics.risk import QUIET_DAYS
 from coachbook.warehouse import Snapshot
 
 Why = Literal["overdue", "quiet", "no_next_step"]
+TABLES = ("activities", "deal_events")
+"""What `Snapshot.known` has to give views of."""
 _TOUCHES = "(SELECT deal_id, occurred_at::DATE AS day FROM known_activities WHERE deal_id IS NOT NULL)"
 
 
@@ -59,7 +61,7 @@ def candidates(snapshot: Snapshot, as_of: date, *, reps: Iterable[str] | None = 
     list
         Those with most reasons first, then the largest, then by id.
     """
-    with closing(snapshot.known(as_of, ["activities"])) as connection:
+    with closing(snapshot.known(as_of, TABLES)) as connection:
         return among(connection, as_of, touched=_touched(connection, as_of), reps=reps)
 
 
@@ -95,15 +97,21 @@ def among(
     return [c for _reasons, _worth, c in sorted(found, key=lambda one: (*one[:2], one[2].deal_id))]
 
 
+def tells_quiet(connection: DuckDBPyConnection, as_of: date) -> bool:
+    """Whether activities with deals or changes of deals are captured; if not, that nothing happened tells nothing."""
+    found = connection.execute(
+        f"""
+        SELECT EXISTS (FROM {_TOUCHES}) OR EXISTS (FROM known_deal_events)
+            OR (SELECT count(*) FROM exports WHERE "table" = 'deals' AND as_of <= $as_of) > 1
+        """,
+        {"as_of": as_of},
+    ).fetchone()
+    return bool(found and found[0])
+
+
 def _touched(connection: DuckDBPyConnection, as_of: date) -> dict[str, date]:
     """When each open deal was last changed or worked on, of those for which that is long ago; nothing if nobody can tell."""
-    captured = connection.execute(
-        f"""
-        SELECT 1 WHERE EXISTS (FROM {_TOUCHES}) OR EXISTS (FROM deal_events)
-            OR (SELECT count(*) FROM exports WHERE "table" = 'deals') > 1
-        """
-    ).fetchone()
-    if not captured:
+    if not tells_quiet(connection, as_of):
         return {}
     found = changes(connection, since=as_of, as_of=as_of, touches=_TOUCHES)
     return {change.deal_id: change.touched_on for change in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from coachbook.facts.funnel_document import CompanyStage, Criterion, FunnelCompany
+from coachbook.facts.funnel_document import CompanyStage, Criterion, FunnelCompany, Terms
 from coachbook.metrics.funnel import CLOCKS, Funnel, Stage
 from coachbook.metrics.risk import Risk
 from coachbook.model.stages import Stages
@@ -17,20 +17,16 @@ def document(
     risk: Risk,
     criteria: tuple[Criterion, ...],
     *,
-    covered: str,
-    months: float,
+    terms: Terms,
     fewest: int,
 ) -> FunnelCompany:
     """The company's figures, each only if at least `fewest` people stand behind it, or nobody does.
 
-    `before`: the same of the period before, if the data reach back. `covered`: the period of the coverage; `months`: of the pooled
-    window.
+    `before`: the same of the period before, if the data reach back.
     """
     return FunnelCompany(
         stages,
-        now.horizons["onward"],
-        covered,
-        months,
+        terms,
         _created(now, fewest),
         _created(before, fewest) if before else None,
         tuple(_stage(now, code, stage, fewest) for code, stage in enumerate(now.stages("all"))),
@@ -62,7 +58,7 @@ def _stage(funnel: Funnel, code: int, stage: Stage, fewest: int) -> CompanyStage
     dwell = stage.dwells[0] if stage.dwells and stays >= fewest else None
     return CompanyStage(
         stage.stage, told("came_in"), told("moved_on"), told("lost"), told("there"),
-        dwell.median.value if dwell else None, dwell.curve if dwell else (),
+        dwell.median.value if dwell else None, dwell.median.n if dwell else 0, dwell.curve if dwell else (),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 
 from coachbook.cleanup import Kind as DecisionKind
@@ -15,12 +16,14 @@ from coachbook.cleanup.outcomes import State
 from coachbook.metrics.bottleneck import AtStage, Decision
 from coachbook.metrics.bridge import Bridge
 from coachbook.metrics.coverage import Coverage
-from coachbook.metrics.funnel import Brief, Stage, Staying
+from coachbook.metrics.funnel import SMALLEST_SHARE, Brief, Figure, Stage, Staying
 from coachbook.metrics.process import Process
 from coachbook.metrics.risk import AtRisk, Record
 from coachbook.metrics.slippage import Slippage
 from coachbook.metrics.velocity import Velocity
+from coachbook.model.findings import LEVEL, Interval
 from coachbook.model.stages import Stages
+from coachbook.stats.intervals import wilson
 
 Document = TypeVar("Document")
 
@@ -41,6 +44,17 @@ class Criterion:
     known: int
     met: int | None
     people: int
+
+    @property
+    def share(self) -> Figure | None:
+        """Share of the known that met it, with Wilson's interval from `SMALLEST_SHARE` deals on; higher is better."""
+        if self.met is None or not self.known:
+            return None
+        share = self.met / self.known
+        if self.known < SMALLEST_SHARE:
+            return Figure(share, None, self.known)
+        low, high = wilson(np.array(share), np.array(float(self.known)), LEVEL)
+        return Figure(share, Interval(float(low), float(high)), self.known)
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,7 @@ class FunnelPage:
 
 @dataclass(frozen=True)
 class CompanyStage:
-    """A stage of the whole company: deals, median working days, and the share still there by working day.
+    """A stage of the whole company: deals, median working days of `stays` deals, and the share still there by working day.
 
     None, and no curve: it would tell of fewer people than may be shown.
     """
@@ -160,7 +174,37 @@ class CompanyStage:
     lost: int | None
     there: int | None
     median_days: float | None
+    stays: int
     curve: tuple[Staying, ...]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What figures were asked for with.
+
+    Attributes
+    ----------
+    onward_days
+        Working days after which it is asked whether a deal got on.
+    lead_days
+        Calendar days after which it is asked whether a lead was converted.
+    pooled_days
+        Length of the window that ends with the period; of it the data know `months`.
+    covered
+        The period of the coverage.
+    outside
+        So many deals are in stages that are not configured that nothing is compared with what is expected.
+    tells_quiet
+        Activities or changes of deals are captured: without them nobody can tell that a deal has gone quiet.
+    """
+
+    onward_days: int
+    lead_days: int
+    pooled_days: int
+    months: float
+    covered: str
+    outside: bool
+    tells_quiet: bool
 
 
 @dataclass(frozen=True)
@@ -169,14 +213,11 @@ class FunnelCompany:
 
     `created`: of the deals created in the period, how many reached each stage, and were won; `created_before` likewise
     in the period before. Either is None where fewer people than may be shown stand behind one of them. `configured`:
-    the stages as the workspace has them. `onward_days`: working days after which it is asked whether a deal got on. `covered`: the period of the coverage.
-    `months`: of the pooled window, as far as the data know it.
+    the stages as the workspace has them. `terms`: what figures were asked for with.
     """
 
     configured: Stages
-    onward_days: int
-    covered: str
-    months: float
+    terms: Terms
     created: tuple[int, ...] | None
     created_before: tuple[int, ...] | None
     stages: tuple[CompanyStage, ...]

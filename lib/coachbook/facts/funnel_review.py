@@ -18,8 +18,8 @@ from duckdb import DuckDBPyConnection
 from coachbook import cleanup
 from coachbook.facts import file, funnel_company, funnel_document
 from coachbook.facts.file import Making
-from coachbook.facts.funnel_document import Cell, Chance, Decided, FunnelPage, Row
-from coachbook.facts.funnel_work import Work
+from coachbook.facts.funnel_document import Cell, Chance, Decided, FunnelPage, Row, Terms
+from coachbook.facts.funnel_work import LEAD_DAYS, Work
 from coachbook.facts.observed import KINDS, Kind, entities
 from coachbook.facts.plan import Plan
 from coachbook.metrics import bottleneck
@@ -39,6 +39,8 @@ WON_DAYS = 120
 MONTH_DAYS = 365.25 / 12
 POOLED_DAYS = 365
 """Days of the window that ends with the period, and may name a bottleneck by itself."""
+MOST_OUTSIDE = 0.01
+"""Share of visits to stages that are not configured, beyond which nothing is compared with what is expected."""
 
 
 def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - set-based from end to end: to share it out would take longer
@@ -47,7 +49,7 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
     period = making.period
     people = snapshot.people(as_of)
     with _uncollected(), ThreadPoolExecutor(1) as beside, closing(snapshot.known(as_of)) as connection:
-        connection.execute(f"SET memory_limit = '{file.MEMORY}'")
+        file.make_room(connection)
         plan = Plan.make(connection, period, as_of)
         who = {kind: entities(people, plan, kind) for kind in KINDS}
         # Two cores are busy: while one puts objects together here, the other asks there.
@@ -59,23 +61,25 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
             since.set_exception(error)  # else the other half would wait for ever
             raise
         since.set_result(visits.since)
+        now = funnel(connection, visits, plan.compared["now"], onward_days=ONWARD_DAYS, won_days=WON_DAYS)
+        past = {
+            name: earlier(connection, visits, span)
+            for name, span in plan.compared.items()
+            if name != "now" and visits.since and visits.since <= span.first
+        }
+        _put_in_order(now, past)
         clean_ups = making.decisions.clean_ups
         company = _Company(
             plan,
             visits,
-            funnel(connection, visits, plan.compared["now"], onward_days=ONWARD_DAYS, won_days=WON_DAYS),
-            {
-                name: earlier(connection, visits, span)
-                for name, span in plan.compared.items()
-                if name != "now" and visits.since and visits.since <= span.first
-            },
+            now,
+            past,
             bridges(connection, period.span, as_of, clean_ups=clean_ups),
             bridges(connection, period.span, as_of, window="all", clean_ups=clean_ups),
             slippage(connection, period.span, as_of),
             _decided(connection, making),
         )
         stuck = {kind: _stuck(connection, visits, settings, period, as_of, who[kind], kind) for kind in KINDS}
-        company.put_in_order()
     work = working.result()
     written = funnel_document.pages().written
     with _uncollected():
@@ -86,6 +90,15 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
             )
             for kind, frame in who.items()
         ]
+    terms = Terms(
+        onward_days=ONWARD_DAYS,
+        lead_days=LEAD_DAYS,
+        pooled_days=POOLED_DAYS,
+        months=stuck["rep"].months,
+        covered=work.covered.id,
+        outside=_is_outside(visits),
+        tells_quiet=work.tells_quiet,
+    )
     everyone = {
         is_open: funnel_document.companies().written(
             funnel_company.document(
@@ -94,8 +107,7 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
                 company.earlier.get("previous"),
                 work.risk,
                 work.criteria.get(("all", ""), ()),
-                covered=work.covered.id,
-                months=stuck["rep"].months,
+                terms=terms,
                 fewest=1 if is_open else K_ANONYMOUS + 1,
             )
         )
@@ -114,6 +126,18 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
+def _is_outside(visits: Visits) -> bool:
+    """Whether so many deals are where no stage is configured that conversions beside expected ones say nothing."""
+    return visits.outside > MOST_OUTSIDE
+
+
+def _put_in_order(now: Funnel, past: Mapping[str, Funnel]) -> None:
+    """What is done once for all pages, done here while the other half asks."""
+    now.stages("all")
+    for each in past.values():
+        each.brief("all")
+
+
 @dataclass(frozen=True)
 class _Company:
     """What is known of everybody at once."""
@@ -126,12 +150,6 @@ class _Company:
     undated: Bridges
     slipped: Mapping[tuple[str, str], Slippage]
     decided: Mapping[str, tuple[Decided, ...]]
-
-    def put_in_order(self) -> None:
-        """What is done once for all pages, done while the rest is still asked for."""
-        self.now.stages("all")
-        for past in self.earlier.values():
-            past.brief("all")
 
     def page(
         self, kind: Kind, name: str, places: tuple[AtStage, ...], looked_at: int, **more: Any
@@ -215,7 +233,7 @@ def _stuck(
 ) -> _Stuck:  # fmt: skip
     """At the stages in which deals are while they are open."""
     expected = {
-        stage.id: stage.expected_conversion
+        stage.id: None if _is_outside(visits) else stage.expected_conversion
         for stage in settings.stages.root
         if stage.id not in visits.unused and stage.comes_from != "decision"
     }

@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 from duckdb import DuckDBPyConnection
 
-from coachbook.facts.file import MEMORY, Making
+from coachbook.cleanup.candidates import tells_quiet
+from coachbook.facts.file import Making, make_room
 from coachbook.facts.funnel_document import Criterion
 from coachbook.facts.plan import Plan
 from coachbook.metrics.compliance import compliance
@@ -44,13 +45,14 @@ class Work:
     risk: Risk
     criteria: Mapping[tuple[str, str], tuple[Criterion, ...]]
     touches: pd.DataFrame
+    tells_quiet: bool
 
     @classmethod
     def of(cls, making: Making, plan: Plan, since: Future[date | None], reps: pd.DataFrame) -> Work:
         """`since` will be the first day from which stages are recorded; `reps`: who has pages."""
         as_of, now = making.as_of, plan.compared["now"]
         with closing(making.snapshot.known(as_of, TABLES)) as connection:
-            connection.execute(f"SET memory_limit = '{MEMORY}'")
+            make_room(connection)
             record(connection, as_of, zone=making.settings.time_zone)
             connection.execute(_TOUCHES)
             at_risk = risk(connection, as_of, touches="touches")
@@ -70,6 +72,7 @@ class Work:
                 risk=at_risk,
                 criteria=criteria,
                 touches=connection.execute(_LAST_TOUCHES, [as_of]).df(),
+                tells_quiet=tells_quiet(connection, as_of),
             )
 
     def of_scope(self, scope: tuple[Any, str]) -> dict[str, Any]:

@@ -35,11 +35,14 @@ class Slippage:
     outcomes
         All of `OUTCOMES`. Amounts in minor units of the reporting currency, as they were when the period began, at
         its first day's rate; deals without an amount or a rate count 0.
+    squares
+        Sum of the squares of these amounts, in minor units squared.
     pushes, push_days
         How often close dates of these deals were moved to a later day while they were open, and by how many days in all.
     """
 
     outcomes: Mapping[Outcome, Amount]
+    squares: float = 0.0
     pushes: int = 0
     push_days: int = 0
 
@@ -63,10 +66,24 @@ class Slippage:
     @property
     def interval(self) -> Interval | None:
         """Wilson's, of `share`; None with fewer than `SMALLEST_N` deals."""
-        if self.due.count < SMALLEST_N:
-            return None
-        low, high = wilson(np.array(self.share), np.array(float(self.due.count)), LEVEL)
-        return Interval(float(low), float(high))
+        return _interval(self.share, self.due.count)
+
+    @property
+    def interval_of_value(self) -> Interval | None:
+        """The same of `share_of_value`, out of as many deals of one size as tell as much.
+
+        References
+        ----------
+        Effective sample size: Kish (1965), Survey Sampling, 11.7.
+        """
+        return _interval(self.share_of_value, self.due.minor**2 / self.squares) if self.squares else None
+
+
+def _interval(share: float | None, n: float) -> Interval | None:
+    if share is None or n < SMALLEST_N:
+        return None
+    low, high = wilson(np.array(share), np.array(float(n)), LEVEL)
+    return Interval(float(low), float(high))
 
 
 def slippage(connection: DuckDBPyConnection, span: Span, as_of: date) -> Mapping[_Scope, Slippage]:
@@ -81,13 +98,17 @@ def slippage(connection: DuckDBPyConnection, span: Span, as_of: date) -> Mapping
     sql = (files("coachbook.metrics") / "slippage.sql").read_text(encoding="utf-8")
     values = {"first": span.first, "after": span.after, "until": until}
     counted: dict[_Scope, dict[str, Amount]] = defaultdict(dict)
+    squared: dict[_Scope, float] = defaultdict(float)
     pushed: dict[_Scope, list[int]] = defaultdict(lambda: [0, 0])
-    for kind, id_, outcome, deals, minor, pushes, days in connection.execute(sql, values).fetchall():
+    for kind, id_, outcome, deals, minor, squares, pushes, days in connection.execute(sql, values).fetchall():
         counted[kind, id_][outcome] = Amount(deals, minor)
+        squared[kind, id_] += squares
         pushed[kind, id_][0] += pushes
         pushed[kind, id_][1] += days
     none = Amount()
     return {
-        scope: Slippage({outcome: found.get(outcome, none) for outcome in OUTCOMES}, *pushed[scope])
+        scope: Slippage(
+            {outcome: found.get(outcome, none) for outcome in OUTCOMES}, squared[scope], *pushed[scope]
+        )
         for scope, found in counted.items()
     }

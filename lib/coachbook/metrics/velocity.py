@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.resources import files
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -26,12 +26,8 @@ Kind = Literal["rep", "team", "org"]
 Scope = tuple[Kind, str]
 """Kind and id; of the whole company the id is ''."""
 ORG: Scope = ("org", "")
-Part = Literal["deals", "win_rate", "size", "cycle"]
-PARTS: tuple[Part, ...] = get_args(Part)
 SMALLEST_N = 10
 """Fewest won deals on which an interval of their average size stands."""
-CHANGE = 0.2
-"""By which share each lever is moved."""
 SEED = 20_261_125
 _SUMS = ("open_days", "decided", "won", "minor", "cycled", "cycle_days")
 _CHUNK = 1024
@@ -45,20 +41,6 @@ NONE_WON = N_("no deal was won in these days")
 NONE_OPEN = N_("no deal was open in these days")
 NO_CYCLE = N_("no won deal took as long as a day")
 NO_DAYS = N_("the data hold nothing of these days")
-
-
-@dataclass(frozen=True)
-class Lever:
-    """One part of sales velocity moved by `by` of itself, the others as they are.
-
-    `by`: +0.2 is a fifth more; of the cycle, where less is better, −0.2. A win rate does not get beyond 1: `by` is then
-    what is left. `gain`: the share by which velocity grows; 20 % less cycle is 25 % more velocity.
-    """
-
-    part: Part
-    by: float
-    per_day: float
-    gain: float
 
 
 @dataclass(frozen=True)
@@ -94,18 +76,6 @@ class Velocity:
     decided: int
     won: int
     days: int
-
-    @property
-    def levers(self) -> tuple[Lever, ...]:
-        """What each part would do if it moved by `CHANGE` for the better; empty without a velocity above 0."""
-        value, rate = self.per_day.value, self.win_rate
-        if not value or rate is None or value < 0:
-            return ()
-        by: dict[Part, float] = {
-            "deals": CHANGE, "win_rate": min(CHANGE, 1 / rate - 1), "size": CHANGE, "cycle": -CHANGE,
-        }  # fmt: skip
-        gains = {part: 1 / (1 + move) - 1 if part == "cycle" else move for part, move in by.items()}
-        return tuple(Lever(part, by[part], value * (1 + gains[part]), gains[part]) for part in PARTS)
 
 
 @dataclass(frozen=True)

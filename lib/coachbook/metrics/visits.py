@@ -24,6 +24,8 @@ class Visits:
         Ids of the stages in their order: a stage's code is its place in it.
     others
         Ids of stages that deals were in though they are not in the order; their codes go on from there.
+    outside
+        Share of visits to those others, in [0, 1].
     unused
         Stages of the order in which no deal ever was: nobody can skip them.
     as_of
@@ -36,6 +38,7 @@ class Visits:
 
     stages: tuple[str, ...]
     others: tuple[str, ...]
+    outside: float
     unused: frozenset[str]
     as_of: date
     since: date | None
@@ -98,9 +101,11 @@ def lay_out(
         "SELECT stage, position IS NULL, is_used FROM places ORDER BY code"
     ).fetchall()
     found = connection.execute("FROM beginning").fetchone()
+    (outside,) = connection.execute("SELECT avg((position IS NULL)::INTEGER) FROM visits").fetchall()[0]
     return Visits(
         stages=tuple(ordered),
         others=tuple(stage for stage, is_other, _used in places if is_other),
+        outside=outside or 0.0,
         unused=frozenset(stage for stage, _other, is_used in places if not is_used),
         as_of=as_of,
         since=found[0] if found else None,

@@ -65,10 +65,13 @@ class WhatIf:
     more, more_minor
         How many more than now, and what they amount to in minor units; higher is better, and below 0 where the stage
         is beyond the target already. `n`: the fewest deals that any share in it comes from.
+    n
+        Deals that tell `conversion`.
     """
 
     stage: str
     target: Target
+    n: int
     conversion: float | None
     to: float | None
     deals: Figure
@@ -83,22 +86,24 @@ class WhatIf:
 
 def what_if(
     stages: Sequence[str], *, entered: Sequence[float] | Floats, conversion: Shares, chance: Shares,
-    size: Size | None, targets: Mapping[Target, Shares] | None = None, points: float = POINTS,
+    size: Size | None, periods: float = 1.0, targets: Mapping[Target, Shares] | None = None, points: float = POINTS,
     level: float = LEVEL, seed: int = SEED,
 ) -> tuple[WhatIf, ...]:  # fmt: skip
     """Every stage with every target, stage by stage; `points` last.
 
-    More won deals = entered × (target − conversion) × chance after the stage. What is uncertain is drawn: own and
-    peers' conversions and chances from Jeffreys' betas, each apart, the size from a gamma; `entered` and what is given
-    are not. `points` moves the drawn conversion itself, so that only the rest is uncertain. An interval always has
-    the plain figure in it.
+    More won deals = entered / periods × (target − conversion) × chance after the stage. What is uncertain is drawn:
+    how many deals come from Jeffreys' gamma of a count, own and peers' conversions and chances from his betas, each
+    apart, the size from a gamma; what is given is not. `points` moves the drawn conversion itself, so that only the
+    rest is uncertain. An interval always has the plain figure in it.
 
     Parameters
     ----------
     stages
         Names in the order of the funnel, winning not among them.
     entered
-        Deals per period that first got to each stage or beyond (`Reached.n`).
+        Deals that first got to each stage or beyond (`Reached.n`), in all.
+    periods
+        In so many periods that was; above 0. Results are per period.
     conversion
         Share of them that got beyond, out of those of which it is known.
     chance
@@ -119,13 +124,13 @@ def what_if(
     (5.0, 'points')
     """
     rng = np.random.default_rng(seed)
+    came = _Drawn.counted(entered, periods, rng)
     own, after = _Drawn.of(conversion, rng), _Drawn.of(chance, rng)
     sizes = _sizes(size, rng)
     others = {target: _Drawn.of(shares, rng) for target, shares in (targets or {}).items()}
     others["points"] = own.plus(points)
-    flow = np.asarray(entered, dtype=float)
     return tuple(
-        _one(stage, target, _Step(flow[k], own.at(k), then.at(k), after.at(k)), size, sizes, level)
+        _one(stage, target, _Step(came.at(k), own.at(k), then.at(k), after.at(k)), size, sizes, level)
         for k, stage in enumerate(stages)
         for target, then in others.items()
     )
@@ -155,6 +160,12 @@ class _Drawn:
         draws[some] = rng.beta(share * told + 0.5, (1 - share) * told + 0.5, (len(some), DRAWS))
         return cls(value, n, draws)
 
+    @classmethod
+    def counted(cls, counts: Sequence[float] | Floats, periods: float, rng: np.random.Generator) -> _Drawn:
+        """Per period; not shares, but likewise one per stage."""
+        n = np.asarray(counts, dtype=float)
+        return cls(n / periods, n, rng.gamma(n[:, None] + 0.5, 1 / periods, (len(n), DRAWS)))
+
     def plus(self, points: float) -> _Drawn:
         return _Drawn(np.minimum(self.value + points, 1.0), self.n, np.minimum(self.draws + points, 1.0))
 
@@ -166,7 +177,7 @@ class _Drawn:
 class _Step:
     """One stage: what comes in, the conversion, the one instead, and the chance after it."""
 
-    entered: float
+    entered: _Share
     now: _Share
     then: _Share
     after: _Share
@@ -191,22 +202,23 @@ def _sizes(size: Size | None, rng: np.random.Generator) -> Floats:
 
 def _one(stage: str, target: Target, step: _Step, size: Size | None, sizes: Floats, level: float) -> WhatIf:
     conversion, to = (None if np.isnan(s.value) else s.value for s in (step.now, step.then))
-    n = int(step.n) if np.isfinite(step.n) else int(step.entered)
+    n = int(step.n) if np.isfinite(step.n) else int(step.entered.n)
+    told_by = int(step.now.n) if np.isfinite(step.now.n) else 0
     unknown = step.unknown
     if unknown or step.n < SMALLEST_N:
         why = unknown or Sentence(NOT_ENOUGH, {"n": n, "needs": SMALLEST_N})
         none = Figure(None, None, n if unknown is None else 0, why, None if unknown else SMALLEST_N)
-        return WhatIf(stage, target, conversion, to, none, none, none)
-    deals = step.entered * step.then.value * step.after.value
-    more = step.entered * (step.then.value - step.now.value) * step.after.value
-    drawn = step.entered * (step.then.draws - step.now.draws) * step.after.draws
+        return WhatIf(stage, target, told_by, conversion, to, none, none, none)
+    deals = step.entered.value * step.then.value * step.after.value
+    more = step.entered.value * (step.then.value - step.now.value) * step.after.value
+    drawn = step.entered.draws * (step.then.draws - step.now.draws) * step.after.draws
     already = Sentence(ALREADY) if more <= 0 else None
     amount = Figure(None, None, n, Sentence(NO_SIZE))
     if size is not None:
         amount = _figure(more * size.minor, drawn * sizes, n, level, already)
     return WhatIf(
-        stage, target, conversion, to,
-        _figure(deals, step.entered * step.then.draws * step.after.draws, n, level, None),
+        stage, target, told_by, conversion, to,
+        _figure(deals, step.entered.draws * step.then.draws * step.after.draws, n, level, None),
         _figure(more, drawn, n, level, already), amount,
     )  # fmt: skip
 

@@ -245,12 +245,12 @@ _MONTHS = (
     N_("September {year}"), N_("October {year}"), N_("November {year}"), N_("December {year}"),
 )  # fmt: skip
 _QUARTERS = (
-    N_("first quarter of {year}"), N_("second quarter of {year}"),
-    N_("third quarter of {year}"), N_("fourth quarter of {year}"),
+    N_("Q1 {year}"), N_("Q2 {year}"),
+    N_("Q3 {year}"), N_("Q4 {year}"),
 )  # fmt: skip
 _FISCAL_QUARTERS = (
-    N_("first quarter of FY{year}"), N_("second quarter of FY{year}"),
-    N_("third quarter of FY{year}"), N_("fourth quarter of FY{year}"),
+    N_("FY{year} Q1"), N_("FY{year} Q2"),
+    N_("FY{year} Q3"), N_("FY{year} Q4"),
 )  # fmt: skip
 
 
