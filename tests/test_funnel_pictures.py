@@ -386,6 +386,19 @@ def test_names_of_stages_lean_only_where_they_have_no_room() -> None:
     assert (leaning(NARROW), leaning(WIDE)) == (6, 0)
 
 
+def test_names_that_lean_have_the_height_they_take() -> None:
+    """Whether they lean is known only once the names of people have taken their part of the width."""
+    stages = ["First contact", "Needs confirmed", "Proposal submitted", "Negotiation"]
+    rows = [HeatRow("Maximiliana Featherstonehaugh", (cell(0.1),) * 4), HeatRow("Ada", (cell(0.1),) * 4)]
+    picture = heat(rows, stages, title="pp", unknown="cannot tell", text="")
+    heights: dict[bool, set[float]] = {True: set(), False: set()}
+    for width in range(340, 800, 20):
+        text = svg(picture.spec, width)
+        heights["rotate(-50)" in text].add(float(ElementTree.fromstring(text).attrib["height"]))
+    (leaning,), (upright,) = heights[True], heights[False]
+    assert leaning > upright + 60
+
+
 # Journey
 
 

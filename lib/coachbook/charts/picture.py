@@ -45,7 +45,8 @@ class Picture:
         plain["datasets"] = {name: list(rows) for name, rows in self.data.items()}
         plain["config"] = theme.CONFIG
         plain["usermeta"] = {"alt": self.text}
-        plain["autosize"] = {"type": "fit-x", "contains": "padding"}
+        # Axes may turn their labels where there is little room, which is known only once the rest is laid out.
+        plain["autosize"] = {"type": "fit-x", "contains": "padding", "resize": True}
         plain["padding"] = theme.PADDING
         return plain
 

@@ -1,1 +1,1 @@
-"""One file per workbook, named like its notebook: it builds the frozen review that the notebook shows."""
+"""One file, or one folder of parts, per workbook, named like its notebook: it builds the frozen review that the notebook shows."""

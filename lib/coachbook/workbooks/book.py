@@ -64,9 +64,10 @@ class Book:
 
     def __str__(self) -> str:
         about = self.about
+        scope = about["scope"]
+        who = scope["name"] if scope["kind"] == "team" else f"{scope['name']} · {about['team'] or _('no team')}"
         line = _(
-            "{name} · {team} · {period} · data as of {as_of} · snapshot {snapshot}",
-            name=about["scope"]["name"], team=about["team"] or _("no team"), period=self.period.label,
+            "{who} · {period} · data as of {as_of} · snapshot {snapshot}", who=who, period=self.period.label,
             as_of=day(parse_day(about["as_of"])), snapshot=about["snapshot"],
         )  # fmt: skip
         return _("{line} · a made-up company", line=line) if about.get("made_up") else line

@@ -8,12 +8,14 @@ from coachbook.facts.funnel_document import CompanyStage
 from coachbook.metrics.funnel import Stage
 from coachbook.text import _, number, percent
 from coachbook.workbooks.funnel_review import words
-from coachbook.workbooks.funnel_review.reading import Reading
+from coachbook.workbooks.funnel_review.reading import NOT_RECORDED, Reading
 
 
 def dwell(review: Reading) -> Picture | Prose:
     """How long deals stay in the stage that asks for it most, own beside everybody's."""
     stage = _longest(review)
+    if not review.is_recorded:
+        return Prose((_(NOT_RECORDED),))
     if stage is None:
         return Prose((_("Too few deals stayed in a stage to draw how long they stay."),))
     theirs = next((s for s in review.company.stages if s.stage == stage.stage), None)

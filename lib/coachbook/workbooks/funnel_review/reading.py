@@ -133,10 +133,10 @@ class Reading:
                     stages=listed([_counted(stage) for stage in outside]),
                 )
             )
-        if self.company.terms.outside:
+        if self.is_recorded and self.company.terms.outside:
             said.append(
                 _(
-                    "Whoever is in such a stage counts as not having got on. So no stage is compared with what is expected, and none is called everybody's matter."
+                    "A deal in such a stage counts as not having got on. So no stage is compared with what is expected, and none is called everybody's matter."
                 )
             )
         never = [stage for stage in self.page.now if stage.position is not None and stage not in self.used]

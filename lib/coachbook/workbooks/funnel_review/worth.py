@@ -14,7 +14,7 @@ from coachbook.metrics.whatif import what_if as improved
 from coachbook.model.periods import Period
 from coachbook.text import UNKNOWN, _, days, money, number, percent, signed, told
 from coachbook.workbooks.funnel_review import words
-from coachbook.workbooks.funnel_review.reading import Reading
+from coachbook.workbooks.funnel_review.reading import NOT_RECORDED, Reading
 
 
 def effort(review: Reading) -> Sheet:
@@ -119,6 +119,8 @@ def what_if(review: Reading) -> Sheet | Prose:
         and each.to > each.conversion
         and (each.target != "points" or each.conversion + POINTS <= 1)
     ]
+    if not review.page.places:
+        return Prose((_(NOT_RECORDED),))
     if not found:
         return Prose((_("Too few deals to say what improving a stage would be worth."),))
     columns = (
