@@ -14,7 +14,7 @@ from coachbook.metrics import coverage as made
 from coachbook.metrics.bridge import Amount
 from coachbook.metrics.coverage import SMALLEST_N, TABLES, Coverage, Needed, coverage
 from coachbook.metrics.velocity import ORG, Scope
-from coachbook.model.findings import Interval
+from coachbook.model.findings import K_ANONYMOUS, Interval
 from coachbook.model.periods import Period
 from tests.oracles import coverage as oracle
 from tests.oracles.velocity import Company, Deal, made_up
@@ -175,16 +175,25 @@ def test_needed_is_one_over_what_such_a_pipeline_brought(tmp_path: Path) -> None
 
 
 def test_too_few_of_ones_own_take_the_teams_and_then_the_companys(tmp_path: Path) -> None:
-    own = [before(f"a{n}", won=True) for n in range(SMALLEST_N - 1)]
-    team = [before("b", won=False, owner="b")]
-    rest = [before(f"c{n}", won=n < 5, owner="c") for n in range(SMALLEST_N)]
-    first = _needed(tmp_path / "1", [*own, *team, *rest], since=date(2026, 4, 1))
-    assert (first.of, first.n, first.share) == ("team", 20, 0.95)
-    then = _needed(tmp_path / "2", [*own, *rest], since=date(2026, 4, 1))
-    assert (then.of, then.n, then.share) == ("org", 39, 24 / 39)
-    few = _needed(tmp_path / "3", own, since=date(2026, 4, 1))
-    assert (few.times, few.interval, few.n, few.share) == (None, None, 19, 1)
-    assert "19" in str(few.reason)
+    """Wider only where at least five others stand behind it: less one's own it would tell of them."""
+    mates, others = ([f"{team}{n}" for n in range(K_ANONYMOUS)] for team in ("x", "y"))
+    people = [*PEOPLE, *((m, date.min, "X") for m in mates), *((o, date.min, "Y") for o in others)]
+    own = [before(f"a{n}", won=True) for n in range(SMALLEST_N - K_ANONYMOUS)]
+    team = [before(m, won=False, owner=m) for m in mates]
+    rest = [before(f"c{n}", won=n < 5, owner=others[n % K_ANONYMOUS]) for n in range(SMALLEST_N)]
+
+    def needed(case: str, deals: list[Deal]) -> Needed:
+        return _needed(tmp_path / case, deals, since=date(2026, 4, 1), people=people)
+
+    first = needed("1", [*own, *team, *rest])
+    assert (first.of, first.n, first.share) == ("team", 20, 0.75)
+    then = needed("2", [*own, *rest])
+    assert (then.of, then.n, then.share) == ("org", 35, 20 / 35)
+    few = needed("3", own)
+    assert (few.times, few.interval, few.n, few.share) == (None, None, 15, 1)
+    assert "15" in str(few.reason)
+    four = needed("4", [*own, *team[1:], before("again", won=False, owner=mates[1])])
+    assert (four.of, four.n, four.times) == ("rep", 15, None)
 
 
 def test_reasons_why_nothing_is_known_to_be_needed(tmp_path: Path) -> None:
@@ -256,11 +265,12 @@ def test_a_count_evening_by_evening_finds_the_same(seed: int, as_of: date, tmp_p
             assert mine.needed.share == pytest.approx(brought / worth)
             told += 1
     assert told >= 2
-    assert all(
-        mine.needed.of == "org"
-        for (kind, _id), mine in found.items()
-        if kind == "rep" and mine.needed.n < SMALLEST_N
-    )
+    for scope, mine in found.items():
+        own = {deal for look in looks for deal in look.get(scope, {})}
+        if len(own) < SMALLEST_N:
+            assert (mine.needed.of, mine.needed.times, mine.needed.n) == (scope[0], None, len(own)), (
+                "so few people are nobody's reference"
+            )
 
 
 def test_the_interval_is_that_of_a_bootstrap_over_deals(tmp_path: Path) -> None:

@@ -591,6 +591,7 @@ def test_intervals_of_slippage_hold_the_truth_and_are_narrow(each: int) -> None:
     table = found.round(3).to_string()
     assert rows.groupby("metric")["n"].min().round(1).eq(SMALLEST_N).all()
     assert BANDS[0] == SMALLEST_N
+    assert found.loc["slippage", "trials"].min() >= 0.8 * each
     assert found["trials"].min() >= 0.5 * each
     assert (found["holds"] + (2 * np.sqrt(0.95 * 0.05 / each) if each < 2000 else 0)).min() >= LEAST, table
     assert found["ratio"].max() <= WIDEST, table

@@ -19,6 +19,7 @@ from coachbook.charts import show_for
 from coachbook.metrics import METRICS
 from coachbook.settings import Workspace
 from coachbook.text import UNKNOWN, Locale, speaking
+from coachbook.workbooks.book import Book
 from coachbook.workbooks.retrospective import MIME, TILES, Retrospective
 from tests.reviews import Person, Review, Sale, against, company, finding, pages, retrospective, reviews
 
@@ -469,3 +470,16 @@ def test_whoever_starts_after_the_day_looked_from_has_no_page_yet(tmp_path: Path
     workspace = company(tmp_path, people, [Sale("a", "won", "2021-10-05"), Sale("late", "won", "2021-10-25")])
     assert set(reviews(workspace, "2021-10", as_of="2021-10-19")) == {"a"}
     assert set(reviews(workspace, "2021-10", as_of="2021-10-20")) == {"a", "late"}
+
+
+@pytest.mark.parametrize(("locale", "team"), [(Locale.EN, "no team"), (Locale.ZH_CN, "未分团队")])
+def test_the_first_line_says_whose_page_it_is(locale: Locale, team: str) -> None:
+    about = {"period": "2021-10", "fiscal": None, "as_of": "2021-11-10", "snapshot": "s", "team": ""}
+
+    def line(kind: str) -> str:
+        of = about | {"scope": {"kind": kind, "name": "Ada"}}
+        return str(Book(of, lambda _name: pytest.fail("nothing is read for it")))
+
+    with speaking(locale):
+        assert line("rep").startswith(f"Ada · {team} · ")
+        assert team not in line("team")

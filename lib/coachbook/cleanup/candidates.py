@@ -102,7 +102,7 @@ def tells_quiet(connection: DuckDBPyConnection, as_of: date) -> bool:
     found = connection.execute(
         f"""
         SELECT EXISTS (FROM {_TOUCHES}) OR EXISTS (FROM known_deal_events)
-            OR (SELECT count(*) FROM exports WHERE "table" = 'deals' AND as_of <= $as_of) > 1
+            OR EXISTS (SELECT source FROM exports WHERE "table" = 'deals' AND as_of <= $as_of GROUP BY source HAVING count(*) > 1)
         """,
         {"as_of": as_of},
     ).fetchone()

@@ -22,6 +22,7 @@ from coachbook.metrics.risk import AtRisk, Record
 from coachbook.metrics.slippage import Slippage
 from coachbook.metrics.velocity import Velocity
 from coachbook.model.findings import LEVEL, Interval
+from coachbook.model.periods import Span
 from coachbook.model.stages import Stages
 from coachbook.stats.intervals import wilson
 
@@ -188,19 +189,24 @@ class Terms:
         Working days after which it is asked whether a deal got on.
     lead_days
         Calendar days after which it is asked whether a lead was converted.
-    pooled_days
-        Length of the window that ends with the period; of it the data know `months`.
+    window
+        Ends with the period, or the as-of day.
+    came, pooled
+        On which days the deals came that a conversion of the period, and of the window, is about. None: on none that
+        is recorded. `months`: how long the latter is.
     covered
         The period of the coverage.
     outside
-        So many deals are in stages that are not configured that nothing is compared with what is expected.
+        So many deals were in stages that are not configured that nobody is singled out by conversions.
     tells_quiet
         Activities or changes of deals are captured: without them nobody can tell that a deal has gone quiet.
     """
 
     onward_days: int
     lead_days: int
-    pooled_days: int
+    window: Span
+    came: Span | None
+    pooled: Span | None
     months: float
     covered: str
     outside: bool

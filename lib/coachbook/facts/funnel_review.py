@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,10 +27,12 @@ from coachbook.metrics.bottleneck import PERIODS, AtStage, Bottlenecks, Cohorts
 from coachbook.metrics.bridge import Bridge, Bridges, bridges
 from coachbook.metrics.funnel import Funnel, Outlook, earlier, funnel
 from coachbook.metrics.slippage import Slippage, slippage
-from coachbook.metrics.visits import Visits, lay_out
+from coachbook.metrics.visits import Visits, lay_out, outside
 from coachbook.model.findings import K_ANONYMOUS
 from coachbook.model.periods import Period, Span
+from coachbook.model.quality import Sentence
 from coachbook.settings import Settings
+from coachbook.text import N_
 
 ONWARD_DAYS = 40
 """Working days by which a deal should have got beyond a stage: two months; few that get there take longer."""
@@ -40,7 +42,9 @@ MONTH_DAYS = 365.25 / 12
 POOLED_DAYS = 365
 """Days of the window that ends with the period, and may name a bottleneck by itself."""
 MOST_OUTSIDE = 0.01
-"""Share of visits to stages that are not configured, beyond which nothing is compared with what is expected."""
+"""Share of visits to stages that are not configured, beyond which no conversion is anybody's matter."""
+
+UNCONFIGURED = N_("cannot tell: deals are in stages that are not configured")
 
 
 def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - set-based from end to end: to share it out would take longer
@@ -79,7 +83,11 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
             slippage(connection, period.span, as_of),
             _decided(connection, making),
         )
-        stuck = {kind: _stuck(connection, visits, settings, period, as_of, who[kind], kind) for kind in KINDS}
+        windows = _Windows.of(connection, visits, period, as_of)
+        stuck = {
+            kind: _stuck(connection, visits, settings, windows, period, as_of, who[kind], kind)
+            for kind in KINDS
+        }
     work = working.result()
     written = funnel_document.pages().written
     with _uncollected():
@@ -93,10 +101,12 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
     terms = Terms(
         onward_days=ONWARD_DAYS,
         lead_days=LEAD_DAYS,
-        pooled_days=POOLED_DAYS,
-        months=stuck["rep"].months,
+        window=windows.whole,
+        came=windows.came,
+        pooled=windows.pooled,
+        months=windows.months,
         covered=work.covered.id,
-        outside=_is_outside(visits),
+        outside=windows.is_outside,
         tells_quiet=work.tells_quiet,
     )
     everyone = {
@@ -124,11 +134,6 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def _is_outside(visits: Visits) -> bool:
-    """Whether so many deals are where no stage is configured that conversions beside expected ones say nothing."""
-    return visits.outside > MOST_OUTSIDE
 
 
 def _put_in_order(now: Funnel, past: Mapping[str, Funnel]) -> None:
@@ -214,13 +219,43 @@ def _cell(at: AtStage) -> Cell:
 
 
 @dataclass(frozen=True)
+class _Windows:
+    """What conversions are asked of.
+
+    `whole` ends with the period, or the as-of day. `pooled` and `came`: on which days the deals came whose working days
+    to get on ended in it, and in the period; as far as they are recorded.
+    """
+
+    whole: Span
+    pooled: Span | None
+    came: Span | None
+    is_outside: bool
+
+    @classmethod
+    def of(cls, connection: DuckDBPyConnection, visits: Visits, period: Period, as_of: date) -> _Windows:
+        after = min(period.span.after, as_of + timedelta(days=1))
+        whole = Span(min(period.span.first, after - timedelta(days=POOLED_DAYS)), after)
+        pooled, came = (
+            found and visits.seen(found)
+            for found in (
+                bottleneck.followed(connection, span, as_of, within_days=ONWARD_DAYS) for span in (whole, period.span)
+            )
+        )  # fmt: skip
+        looked = Span(pooled.first if pooled else whole.first, after)
+        return cls(whole, pooled, came, outside(connection, looked) > MOST_OUTSIDE)
+
+    @property
+    def months(self) -> float:
+        return self.pooled.length_days / MONTH_DAYS if self.pooled else 0.0
+
+
+@dataclass(frozen=True)
 class _Stuck:
-    """Verdicts about everybody, and the share won of the deals at a stage; by the order of `who`. `months`: of the window."""
+    """Verdicts about everybody, and the share won of the deals at a stage; by the order of `who`."""
 
     verdicts: Bottlenecks
     places: list[tuple[AtStage, ...]]
     won: Cohorts
-    months: float
 
     def chances(self, e: int) -> tuple[Chance, ...]:
         """Of one."""
@@ -229,11 +264,12 @@ class _Stuck:
 
 
 def _stuck(
-    connection: DuckDBPyConnection, visits: Visits, settings: Settings, period: Period, as_of: date, who: pd.DataFrame, kind: Kind
+    connection: DuckDBPyConnection, visits: Visits, settings: Settings, windows: _Windows, period: Period, as_of: date,
+    who: pd.DataFrame, kind: Kind,
 ) -> _Stuck:  # fmt: skip
     """At the stages in which deals are while they are open."""
     expected = {
-        stage.id: None if _is_outside(visits) else stage.expected_conversion
+        stage.id: stage.expected_conversion
         for stage in settings.stages.root
         if stage.id not in visits.unused and stage.comes_from != "decision"
     }
@@ -249,19 +285,21 @@ def _stuck(
         )
         return found.at(columns)
 
-    after = min(period.span.after, as_of + timedelta(days=1))
-    whole = Span(min(period.span.first, after - timedelta(days=POOLED_DAYS)), after)
     pooled, *recent = (
-        of(span, ONWARD_DAYS, "onward") for span in (whole, *(p.span for p in reversed(period.back(PERIODS))))
+        of(span, ONWARD_DAYS, "onward")
+        for span in (windows.whole, *(p.span for p in reversed(period.back(PERIODS))))
     )
     people = bottleneck.People(np.zeros(len(who), dtype=np.int64), who["team"].to_numpy(np.int64))
     verdicts = bottleneck.bottlenecks(expected, recent, pooled, people, worth=settings.worth_acting.share)
     places = [verdicts.of(e) for e in range(len(who))]
-    came = bottleneck.followed(connection, whole, as_of, within_days=ONWARD_DAYS)
-    seen = visits.seen(came) if came else None
-    return _Stuck(
-        verdicts, places, of(whole, WON_DAYS, "won"), seen.length_days / MONTH_DAYS if seen else 0.0
-    )
+    if windows.is_outside:
+        places = [tuple(map(_undecided, each)) for each in places]
+    return _Stuck(verdicts, places, of(windows.whole, WON_DAYS, "won"))
+
+
+def _undecided(at: AtStage) -> AtStage:
+    """Who went to a stage outside the order counts as not having got on: on that nobody is singled out."""
+    return replace(at, decision="wait", reason=Sentence(UNCONFIGURED), n_needed=None, named=())
 
 
 def _decided(connection: DuckDBPyConnection, making: Making) -> Mapping[str, tuple[Decided, ...]]:

@@ -20,7 +20,7 @@ from coachbook.facts.plan import Plan
 from coachbook.metrics.compliance import compliance
 from coachbook.metrics.coverage import Coverage, coverage
 from coachbook.metrics.process import Process, conversions, process, record
-from coachbook.metrics.risk import Risk, risk
+from coachbook.metrics.risk import FLAGS, Risk, risk
 from coachbook.metrics.velocity import Scope, Velocities, velocity
 from coachbook.model.periods import Period, Span
 
@@ -55,7 +55,9 @@ class Work:
             make_room(connection)
             record(connection, as_of, zone=making.settings.time_zone)
             connection.execute(_TOUCHES)
-            at_risk = risk(connection, as_of, touches="touches")
+            can_be_quiet = tells_quiet(connection, as_of)
+            flags = [flag for flag in FLAGS if can_be_quiet or flag != "quiet"]
+            at_risk = risk(connection, as_of, touches="touches", flags=flags)
             criteria = _criteria(compliance(connection, making.settings.stages, {"now": now}, as_of), reps)
             begun, covered = since.result(), _covered(connection, making.period)
             names: tuple[str, ...] = ("now", "previous")
@@ -72,7 +74,7 @@ class Work:
                 risk=at_risk,
                 criteria=criteria,
                 touches=connection.execute(_LAST_TOUCHES, [as_of]).df(),
-                tells_quiet=tells_quiet(connection, as_of),
+                tells_quiet=can_be_quiet,
             )
 
     def of_scope(self, scope: tuple[Any, str]) -> dict[str, Any]:

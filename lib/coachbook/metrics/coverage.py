@@ -14,7 +14,7 @@ from duckdb import DuckDBPyConnection
 from coachbook.metrics.bridge import Amount
 from coachbook.metrics.judging import NOT_ENOUGH
 from coachbook.metrics.velocity import ORG, SEED, Kind, Scope, everybody, joint_draws, spread
-from coachbook.model.findings import LEVEL, Interval, Verdict
+from coachbook.model.findings import K_ANONYMOUS, LEVEL, Interval, Verdict
 from coachbook.model.periods import Period, Span
 from coachbook.model.quality import Sentence
 from coachbook.stats.intervals import percentiles
@@ -190,6 +190,7 @@ class _Yield:
     low: float
     high: float
     n: int
+    people: int
     periods: int
 
 
@@ -200,7 +201,14 @@ def _yields(rows: pd.DataFrame, scopes: list[Scope], level: float, seed: int) ->
     draws = joint_draws(place, unit[line], values[line], size=len(scopes), seed=seed)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(draws[0] > 0, draws[1] / draws[0], np.nan)
-    seen = pd.DataFrame({"place": place, "deal": unit[line], "look": rows["look"].to_numpy()[line]})
+    seen = pd.DataFrame(
+        {
+            "place": place,
+            "deal": unit[line],
+            "look": rows["look"].to_numpy()[line],
+            "who": rows["rep_id"].to_numpy()[line],
+        }
+    )
     counted = seen.groupby("place").nunique().reindex(range(len(scopes)), fill_value=0)
     low, high = percentiles(shares, counted["deal"].to_numpy(dtype=float), level)
     sums = np.zeros((len(scopes), 2))
@@ -208,21 +216,24 @@ def _yields(rows: pd.DataFrame, scopes: list[Scope], level: float, seed: int) ->
     return {
         scope: _Yield(
             float(sums[i, 1] / sums[i, 0]), float(low[i]), float(high[i]), int(counted["deal"].iloc[i]),
-            int(counted["look"].iloc[i]),
+            int(counted["who"].iloc[i]), int(counted["look"].iloc[i]),
         )
         for i, scope in enumerate(scopes) if sums[i, 0] > 0
     }  # fmt: skip
 
 
 def _needed(scope: Scope, teams: Mapping[str, str], yields: Mapping[Scope, _Yield], level: float) -> Needed:
-    """By the nearest scope that has deals enough."""
-    wider: list[Scope] = [scope]
-    if scope[0] == "rep" and scope[1] in teams:
-        wider.append(("team", teams[scope[1]]))
-    known = [(of, yields[of]) for of in (*wider, ORG) if of in yields]
-    if not known:
+    """By the nearest scope that has deals enough; a wider one only if it does not tell what a few others did."""
+    wider: list[Scope] = [("team", teams[scope[1]])] if scope[0] == "rep" and scope[1] in teams else []
+    own = yields.get(scope)
+    people = own.people if own else 0
+    known = [(scope, own)] if own else []
+    known += [
+        (of, yields[of]) for of in (*wider, ORG) if of in yields and of != scope and yields[of].people - people >= K_ANONYMOUS
+    ]  # fmt: skip
+    of, found = next(((s, y) for s, y in known if y.n >= SMALLEST_N), (scope, own))
+    if found is None:
         return Needed(None, None, None, 0, 0, scope[0], Sentence(NONE_EARLIER))
-    of, found = next(((s, y) for s, y in known if y.n >= SMALLEST_N), known[-1])
     if found.n < SMALLEST_N:
         few = Sentence(NOT_ENOUGH, {"n": found.n, "needs": SMALLEST_N})
         return Needed(None, None, found.share, found.n, found.periods, of[0], few)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.resources import files
@@ -25,7 +25,6 @@ HORIZON_DAYS = 90
 LOOK_BACK_DAYS = 730
 FEWEST = 20
 """Fewest deals with a flag, and without it, that may tell whether it means anything."""
-MOST_SHOWN = 5
 _TERMS = {"horizon": HORIZON_DAYS, "pushes": PUSHES, "quiet": QUIET_DAYS, "slow": SLOW, "fewest": FEWEST}
 
 
@@ -80,15 +79,17 @@ class Risk:
     deals: tuple[AtRisk, ...]
 
 
-def risk(connection: DuckDBPyConnection, as_of: date, *, touches: str = NO_TOUCHES) -> Risk:
+def risk(
+    connection: DuckDBPyConnection, as_of: date, *, touches: str = NO_TOUCHES, flags: Sequence[Flag] = FLAGS
+) -> Risk:
     """Of the whole company as known at `as_of`; `connection` has the views of `Snapshot.known`.
 
-    `touches`: a query or view with `deal_id, day`, what was done about deals.
+    `touches`: a query or view with `deal_id, day`, what was done about deals. `flags`: those that the data can tell.
     """
     sql = (files("coachbook.metrics") / "risk.sql").read_text(encoding="utf-8").format(touches=touches)
     terms = {**_TERMS, "as_of": as_of, "first": as_of - timedelta(days=LOOK_BACK_DAYS), "last": as_of}
     connection.execute(f"CREATE OR REPLACE TEMP TABLE flagged AS {sql}", terms)
-    records = tuple(_records(connection))
+    records = tuple(record for record in _records(connection) if record.flag in flags)
     holding = [record.flag for record in records if record.holds]
     return Risk(records, tuple(_at_risk(connection, holding)))
 

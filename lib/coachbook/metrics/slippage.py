@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from duckdb import DuckDBPyConnection
@@ -35,14 +35,15 @@ class Slippage:
     outcomes
         All of `OUTCOMES`. Amounts in minor units of the reporting currency, as they were when the period began, at
         its first day's rate; deals without an amount or a rate count 0.
-    squares
-        Sum of the squares of these amounts, in minor units squared.
+    squares, negative
+        Sum of the squares of these amounts, in minor units squared; how many deals have one below 0.
     pushes, push_days
         How often close dates of these deals were moved to a later day while they were open, and by how many days in all.
     """
 
     outcomes: Mapping[Outcome, Amount]
     squares: float = 0.0
+    negative: int = 0
     pushes: int = 0
     push_days: int = 0
 
@@ -60,8 +61,15 @@ class Slippage:
 
     @property
     def share_of_value(self) -> float | None:
-        """The same by amount; None: they amount to nothing."""
-        return self.outcomes["slipped"].minor / self.due.minor if self.due.minor > 0 else None
+        """The same by amount; None: they amount to nothing, or some amounts are below 0."""
+        if self.negative or self.due.minor <= 0:
+            return None
+        return self.outcomes["slipped"].minor / self.due.minor
+
+    @property
+    def effective_n(self) -> float:
+        """So many deals of one size tell as much by amount as these (Kish, Survey Sampling, 1965, 11.7)."""
+        return self.due.minor**2 / self.squares if self.squares else 0.0
 
     @property
     def interval(self) -> Interval | None:
@@ -70,13 +78,8 @@ class Slippage:
 
     @property
     def interval_of_value(self) -> Interval | None:
-        """The same of `share_of_value`, out of as many deals of one size as tell as much.
-
-        References
-        ----------
-        Effective sample size: Kish (1965), Survey Sampling, 11.7.
-        """
-        return _interval(self.share_of_value, self.due.minor**2 / self.squares) if self.squares else None
+        """The same of `share_of_value`, by `effective_n`."""
+        return _interval(self.share_of_value, self.effective_n)
 
 
 def _interval(share: float | None, n: float) -> Interval | None:
@@ -98,17 +101,12 @@ def slippage(connection: DuckDBPyConnection, span: Span, as_of: date) -> Mapping
     sql = (files("coachbook.metrics") / "slippage.sql").read_text(encoding="utf-8")
     values = {"first": span.first, "after": span.after, "until": until}
     counted: dict[_Scope, dict[str, Amount]] = defaultdict(dict)
-    squared: dict[_Scope, float] = defaultdict(float)
-    pushed: dict[_Scope, list[int]] = defaultdict(lambda: [0, 0])
-    for kind, id_, outcome, deals, minor, squares, pushes, days in connection.execute(sql, values).fetchall():
+    summed: dict[_Scope, list[Any]] = defaultdict(lambda: [0.0, 0, 0, 0])
+    for kind, id_, outcome, deals, minor, *sums in connection.execute(sql, values).fetchall():
         counted[kind, id_][outcome] = Amount(deals, minor)
-        squared[kind, id_] += squares
-        pushed[kind, id_][0] += pushes
-        pushed[kind, id_][1] += days
+        summed[kind, id_] = [a + b for a, b in zip(summed[kind, id_], sums, strict=True)]
     none = Amount()
     return {
-        scope: Slippage(
-            {outcome: found.get(outcome, none) for outcome in OUTCOMES}, squared[scope], *pushed[scope]
-        )
+        scope: Slippage({outcome: found.get(outcome, none) for outcome in OUTCOMES}, *summed[scope])
         for scope, found in counted.items()
     }

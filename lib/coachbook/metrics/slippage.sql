@@ -40,5 +40,5 @@ scoped AS (
     UNION ALL SELECT 'team', team_id, * FROM judged WHERE team_id IS NOT NULL
     UNION ALL SELECT 'org', '', * FROM judged
 )
-SELECT kind, id, outcome, count(*) AS deals, sum(minor)::BIGINT AS minor, sum(minor::DOUBLE * minor) AS squares, sum(pushes)::BIGINT, sum(push_days)::BIGINT
+SELECT kind, id, outcome, count(*) AS deals, sum(minor)::BIGINT AS minor, sum(minor::DOUBLE * minor) AS squares, count(*) FILTER (minor < 0) AS negative, sum(pushes)::BIGINT, sum(push_days)::BIGINT
 FROM scoped GROUP BY ALL ORDER BY ALL

@@ -24,8 +24,6 @@ class Visits:
         Ids of the stages in their order: a stage's code is its place in it.
     others
         Ids of stages that deals were in though they are not in the order; their codes go on from there.
-    outside
-        Share of visits to those others, in [0, 1].
     unused
         Stages of the order in which no deal ever was: nobody can skip them.
     as_of
@@ -38,7 +36,6 @@ class Visits:
 
     stages: tuple[str, ...]
     others: tuple[str, ...]
-    outside: float
     unused: frozenset[str]
     as_of: date
     since: date | None
@@ -60,6 +57,15 @@ class Visits:
                 strict=True,
             )
         )
+
+
+def outside(connection: DuckDBPyConnection, span: Span) -> float:
+    """Of the visits on days of a span the share, in [0, 1], that are to stages outside the order; after `lay_out`."""
+    (share,) = connection.execute(
+        "SELECT avg((position IS NULL)::INTEGER) FROM visits WHERE entered_on < ? AND coalesce(left_on >= ?, true)",
+        [span.after, span.first],
+    ).fetchall()[0]
+    return share or 0.0
 
 
 def lay_out(
@@ -101,11 +107,9 @@ def lay_out(
         "SELECT stage, position IS NULL, is_used FROM places ORDER BY code"
     ).fetchall()
     found = connection.execute("FROM beginning").fetchone()
-    (outside,) = connection.execute("SELECT avg((position IS NULL)::INTEGER) FROM visits").fetchall()[0]
     return Visits(
         stages=tuple(ordered),
         others=tuple(stage for stage, is_other, _used in places if is_other),
-        outside=outside or 0.0,
         unused=frozenset(stage for stage, _other, is_used in places if not is_used),
         as_of=as_of,
         since=found[0] if found else None,

@@ -65,7 +65,8 @@ class Book:
     def __str__(self) -> str:
         about = self.about
         scope = about["scope"]
-        who = scope["name"] if scope["kind"] == "team" else f"{scope['name']} · {about['team'] or _('no team')}"
+        team = about["team"] or _("no team")
+        who = scope["name"] if scope["kind"] == "team" else f"{scope['name']} · {team}"
         line = _(
             "{who} · {period} · data as of {as_of} · snapshot {snapshot}", who=who, period=self.period.label,
             as_of=day(parse_day(about["as_of"])), snapshot=about["snapshot"],

@@ -504,7 +504,15 @@ class Retrospective:
     def rows(self) -> Sheet:
         """The deals that the figures count: won, lost, open, of each the largest first; parts in others' deals below."""
         won, lost, still_open = self._decided("won"), self._decided("lost"), self._open()
-        columns = [_("Deal"), _("Id"), _("Result"), _("Amount"), _("Closes"), _("Created"), _("Product")]
+        columns = [
+            _("Deal"),
+            _("Id"),
+            _("Result"),
+            _("Amount"),
+            _("Closed or due"),
+            _("Created"),
+            _("Product"),
+        ]
         rows = [self._deal_row(deal) for deals in (won, lost, still_open) for deal in deals[:MOST_ROWS]]
         if self._shares_deals:
             parts = {deal.deal_id: deal.amount_minor for deal in self._behind(MAIN["won_amount"])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coachbook.charts import Download, Prose, Sheet
 from coachbook.cleanup import worksheet as sheet
-from coachbook.text import UNKNOWN, _, day, listed, money, number, told
+from coachbook.text import UNKNOWN, _, day, money, number, told
 from coachbook.workbooks.funnel_review import words
 from coachbook.workbooks.funnel_review.reading import Reading
 
@@ -15,7 +15,7 @@ def clean_up(review: Reading) -> Sheet:
     """Deals to decide about: dead, a new date, a new amount, a next step."""
     rows = tuple(
         (
-            c.name or c.deal_id, review.label(c.stage), listed([_(words.WHY[why]) for why in c.why]),
+            c.name or c.deal_id, review.label(c.stage), words.why(c.why),
             c.close_on.isoformat() if c.close_on else UNKNOWN,
             money(c.amount_minor, c.currency or review.currency), c.next_step or UNKNOWN,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import date, timedelta
+from datetime import date
 from math import isfinite
 from typing import Any
 
@@ -12,6 +12,7 @@ from coachbook.facts import funnel_document
 from coachbook.metrics.bottleneck import METRIC, AtStage
 from coachbook.metrics.funnel import SMALLEST_SHARE, Figure, Stage
 from coachbook.model.findings import K_ANONYMOUS, Comparison, Finding
+from coachbook.model.periods import Span
 from coachbook.model.quality import Sentence
 from coachbook.text import _, active, number, percent, points
 from coachbook.workbooks.funnel_review import deals, sentences, words, worth
@@ -52,7 +53,7 @@ def _named_member(review: Reading, member: funnel_document.Row, cell: funnel_doc
 def _sticks(review: Reading, at: AtStage) -> str:
     return _(
         "At the stage {stage} everybody's deals stick: {value} of the others' {n} deals got on, {expected} are expected.",
-        stage=review.title(at.stage), n=number(words.others_n(at)), value=percent(words.others_share(at)), expected=percent(at.others.value),
+        stage=review.title(at.stage), **words.others(at),
     )  # fmt: skip
 
 
@@ -116,6 +117,7 @@ def to_dict(review: Reading) -> dict[str, Any]:
         ],
         "sentences": list(sentences.sentences(review).sentences),
         "created": list(page.created),
+        "stages": [_stage(stage) for stage in page.now],
         "bridge": {"window": "period", **page.bridge.to_dict()},
         "bridge_of_all": {"window": "all", **page.bridge_of_all.to_dict()},
         "since": review.since.isoformat(),
@@ -128,6 +130,7 @@ def to_dict(review: Reading) -> dict[str, Any]:
         "slippage": page.slippage
         and {
             **_plain(page.slippage),
+            "effective_n": page.slippage.effective_n,
             "due": _plain(page.slippage.due),
             "share": page.slippage.share,
             "interval": _plain(page.slippage.interval),
@@ -149,13 +152,31 @@ def to_dict(review: Reading) -> dict[str, Any]:
 
 
 def _findings(review: Reading) -> list[dict[str, Any]]:
-    """With the largest deals behind each: those there at the period's end, or in the stage in the pooled window."""
-    there = _by_stage(review, review.period.span.after)
-    pooled = _by_stage(review, review.period.span.first - timedelta(days=review.company.terms.pooled_days))
+    """With the largest deals behind each: those that came when its cohort did, or were there on its days."""
+    terms, span = review.company.terms, review.period.span
+    of_stay = _largest(review, _IS_THERE, span)
+    of_end = _largest(review, _IS_THERE, Span(span.after, span.after))
+    of_metric = {
+        "stage_deals": of_end,
+        "stage_customers": of_end,
+        METRIC: _largest(review, _CAME, terms.came),
+    }
+    of_pooled = _largest(review, _CAME, terms.pooled)
     return [
-        _finding_dict(review, finding, (there if finding.metric in ("stage_deals", "stage_customers") else pooled).get(finding.variant, []))
+        _finding_dict(review, finding, behind.get(finding.variant, []) if finding.n else [])
         for finding in findings(review)
-    ]  # fmt: skip
+        for behind in [
+            of_pooled if finding.id.endswith(":pooled") else of_metric.get(finding.metric, of_stay)
+        ]
+    ]
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    """All that is known of a stage; curves are for pictures."""
+    plain: dict[str, Any] = _plain(stage)
+    for dwell in plain["dwells"]:
+        del dwell["curve"]
+    return plain
 
 
 def _finding_dict(review: Reading, finding: Finding, largest: Sequence[str]) -> dict[str, Any]:
@@ -181,16 +202,20 @@ def _finding_dict(review: Reading, finding: Finding, largest: Sequence[str]) -> 
     }
 
 
-def _by_stage(review: Reading, first: date) -> Mapping[str, Sequence[str]]:
-    """Who came before the period's end, and had not left on `first`."""
-    if not review.is_detailed:
+_CAME = "entered_on >= $first AND entered_on < $after"
+_IS_THERE = "entered_on < $after AND coalesce(left_on >= $first, true)"
+
+
+def _largest(review: Reading, which: str, span: Span | None) -> Mapping[str, Sequence[str]]:
+    """By stage the largest deals of those visits in a span; what took no longer than a second is none."""
+    if span is None or not review.is_detailed:
         return {}
     found = review.slice.connection.execute(
-        """
+        f"""
         SELECT stage, list(DISTINCT deal_id) FROM visits
-        WHERE entered_on < $after AND coalesce(left_on >= $first, true) GROUP BY stage
+        WHERE {which} AND coalesce(left_at - entered_at > INTERVAL 1 SECOND, true) GROUP BY stage
         """,
-        {"first": first, "after": review.period.span.after},
+        {"first": span.first, "after": span.after},
     ).fetchall()
     by_id: dict[str, set[str]] = {}
     for stage, visited in found:

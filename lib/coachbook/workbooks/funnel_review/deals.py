@@ -9,7 +9,7 @@ from typing import Any
 from coachbook.charts import Picture, Prose, Sheet
 from coachbook.charts import journey as life
 from coachbook.metrics.changes import Change, State
-from coachbook.metrics.risk import MOST_SHOWN, AtRisk, Record
+from coachbook.metrics.risk import AtRisk, Record
 from coachbook.text import UNKNOWN, _, day, days, listed, money, number, told
 from coachbook.warehouse.slices import Deal
 from coachbook.workbooks.funnel_review import words
@@ -17,6 +17,7 @@ from coachbook.workbooks.funnel_review.reading import Reading
 
 MOST_CHANGES = 40
 MOST_ROWS = 60
+MOST_AT_RISK = 5
 
 
 def since_we_last_spoke(review: Reading) -> Sheet | Prose:
@@ -72,7 +73,7 @@ def at_risk_first(review: Reading) -> list[AtRisk]:
         soon = deal.close_on is not None and deal.close_on < review.period.span.after
         return not soon, -review.worth.get(deal.deal_id, 0), deal.deal_id
 
-    return sorted(review.page.at_risk, key=weight)[:MOST_SHOWN]
+    return sorted(review.page.at_risk, key=weight)[:MOST_AT_RISK]
 
 
 def _records(review: Reading) -> list[Record]:

@@ -8,14 +8,14 @@ from coachbook.facts.funnel_document import CompanyStage
 from coachbook.metrics.funnel import Stage
 from coachbook.text import _, number, percent
 from coachbook.workbooks.funnel_review import words
-from coachbook.workbooks.funnel_review.reading import NOT_RECORDED, Reading
+from coachbook.workbooks.funnel_review.reading import Reading
 
 
 def dwell(review: Reading) -> Picture | Prose:
     """How long deals stay in the stage that asks for it most, own beside everybody's."""
     stage = _longest(review)
     if not review.is_recorded:
-        return Prose((_(NOT_RECORDED),))
+        return Prose((review.not_recorded,))
     if stage is None:
         return Prose((_("Too few deals stayed in a stage to draw how long they stay."),))
     theirs = next((s for s in review.company.stages if s.stage == stage.stage), None)
@@ -53,10 +53,9 @@ def _own_stay(review: Reading, stage: Stage) -> stays.Stay:
         tip = _("{name}: {reason} (n = {n}).", name=review.name, reason=str(found.median.reason), n=n)
     else:
         tip = _(
-            "{name}: half leave within {days} working days (n = {n}).",
+            "{name}: half leave within {days} working days.",
             name=review.name,
             days=words.stay(found.median),
-            n=n,
         )
     return stays.Stay(review.name, points_, tip)
 

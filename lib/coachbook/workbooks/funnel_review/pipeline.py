@@ -110,6 +110,11 @@ def _slipped(found: Slippage) -> str:
         share=percent(found.share),
         interval=wording.spread(found.interval, "share"),
     )
+    if found.share_of_value is None:
+        return _(
+            "Slipped: {by_number}; by value no rate stands: amounts are missing, 0 or negative.",
+            by_number=by_number,
+        )
     if found.interval_of_value is None:
         return _(
             "Slipped: {by_number}; a few deals make up so much of the amount that no rate by value stands.",

@@ -14,13 +14,13 @@ from coachbook.facts import funnel_document
 from coachbook.facts.funnel_document import FunnelCompany, FunnelPage
 from coachbook.metrics.bridge import FLOWS, Amount, Bridge
 from coachbook.metrics.changes import Change, changes
-from coachbook.metrics.funnel import Brief, Stage
+from coachbook.metrics.funnel import NEVER_THERE, Brief, Stage
 from coachbook.model.periods import Period, parse_day
+from coachbook.model.quality import Sentence
 from coachbook.text import N_, UNKNOWN, _, day, listed, money, number, signed
 from coachbook.warehouse.slices import Slice
 from coachbook.workbooks.funnel_review import words
 
-NOT_RECORDED = N_("Not recorded: the data hold no history of stages.")
 NO_HISTORY = N_(
     "The data hold no history of stages: what came in, moved, converted and stayed cannot be shown. The pipeline bridge and the deals are, as far as the data know."
 )
@@ -101,6 +101,16 @@ class Reading:
             day=day(self.page.since),
         )
 
+    @property
+    def not_recorded(self) -> str:
+        """The same where a part has nothing else to say."""
+        if self.page.since is None:
+            return _("Not recorded: the data hold no history of stages.")
+        return _(
+            "Not recorded: the history of stages begins on {day}, after this period.",
+            day=day(self.page.since),
+        )
+
     # Stages
 
     def title(self, stage: str) -> str:
@@ -136,11 +146,11 @@ class Reading:
         if self.is_recorded and self.company.terms.outside:
             said.append(
                 _(
-                    "A deal in such a stage counts as not having got on. So no stage is compared with what is expected, and none is called everybody's matter."
+                    "A deal in such a stage counts as not having got on. So nobody is singled out by what got on, and no stage is called everybody's matter."
                 )
             )
-        never = [stage for stage in self.page.now if stage.position is not None and stage not in self.used]
-        if never and self.page.since:
+        never = [stage for stage in self.page.now if stage.reason == Sentence(NEVER_THERE)]
+        if never:
             said.append(
                 _("No deal was ever in: {stages}.", stages=listed([self.title(s.stage) for s in never]))
             )

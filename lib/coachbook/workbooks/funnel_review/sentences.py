@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coachbook.charts import Prose
 from coachbook.metrics.bridge import FLOWS
-from coachbook.text import _, day, listed, number, percent, told
+from coachbook.text import _, day, listed, number, told
 from coachbook.workbooks.funnel_review import words
 from coachbook.workbooks.funnel_review.reading import Reading
 
@@ -39,6 +39,10 @@ def _company_came(review: Reading) -> str:
 
 def _company_sticks(review: Reading) -> str:
     """From what all others do beside what is expected."""
+    if review.company.terms.outside:
+        return _(
+            "Deals are in stages that are not configured: whether everybody sticks somewhere cannot be told."
+        )
     judged = [at for at in review.page.places if at.others.difference is not None]
     short = [at for at in judged if at.decision == "fix"]
     if not judged:
@@ -53,9 +57,7 @@ def _company_sticks(review: Reading) -> str:
         _(
             "{stage} ({value}, n = {n}, expected {expected})",
             stage=review.title(at.stage),
-            value=percent(words.others_share(at)),
-            n=number(words.others_n(at)),
-            expected=percent(at.others.value),
+            **words.others(at),
         )
         for at in short
     ]
@@ -74,6 +76,11 @@ def _what_happened(review: Reading) -> str:
     """From the bridge of all open deals: it does not depend on what is recorded of stages."""
     bridge = review.page.bridge_of_all
     created, won, lost = (number(bridge.flows[flow].count) for flow in ("created", "won", "lost"))
+    if review.page.partial:
+        return _(
+            "{name}, deals in {period} so far: {created} created, {won} won, {lost} lost; {open} open by now.",
+            name=review.name, period=review.period.label, created=created, won=won, lost=lost, open=number(bridge.end.count),
+        )  # fmt: skip
     return _(
         "{name}, deals in {period}: {created} created, {won} won, {lost} lost; {open} open at its end.",
         name=review.name, period=review.period.label, created=created, won=won, lost=lost, open=number(bridge.end.count),
@@ -152,11 +159,17 @@ def limits(review: Reading) -> Prose:
         )
     said += [
         *review.unusual_stages,
-        _("Whether a deal got on is asked {days} working days after it came to a stage: deals that came later than that before the period's end do not count in a verdict yet.", days=review.company.terms.onward_days),
         _("Peers are all other reps on the roster in the period, whatever their territory or products: a difference goes with the person's portfolio as much as with the person."),
         _("What is expected of a stage is what the workspace says, not a law: change it in coachbook.toml under [[stages]]."),
         _("A deal counts for whoever had it at the end of the day on which something happened to it."),
     ]  # fmt: skip
+    if pooled := review.company.terms.pooled:
+        said.append(
+            _(
+                "Whether a deal got on is asked {days} working days after it came to a stage: the deals behind a verdict came from {first} to {last}.",
+                days=review.company.terms.onward_days, first=day(pooled.first), last=day(pooled.last),
+            )
+        )  # fmt: skip
     if review.page.bridge.unvalued:
         said.append(
             _(

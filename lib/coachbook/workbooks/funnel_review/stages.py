@@ -9,7 +9,7 @@ from coachbook.text import UNKNOWN, _, day, number, percent, told
 from coachbook.warehouse.slices import Deal
 from coachbook.workbooks import wording
 from coachbook.workbooks.funnel_review import words
-from coachbook.workbooks.funnel_review.reading import NOT_RECORDED, Reading
+from coachbook.workbooks.funnel_review.reading import Reading
 
 
 def stages(review: Reading) -> Sheet | Prose:
@@ -63,8 +63,8 @@ def _per_week(flow: Figure) -> str:
     """Deals that moved on per week; their number stands in its own column."""
     if flow.interval is None:
         return number(flow.value, 1)
-    low, high = (number(bound, 1) for bound in (flow.interval.low, flow.interval.high))
-    return _("{value} ({low} to {high})", value=number(flow.value, 1), low=low, high=high)
+    interval = words.between(flow.interval, lambda value: number(value, 1))
+    return _("{value} ({interval})", value=number(flow.value, 1), interval=interval)
 
 
 def _open_by_stage(review: Reading) -> Sheet:
@@ -79,7 +79,7 @@ def _open_by_stage(review: Reading) -> Sheet:
     return Sheet(
         "stages", (_("Stage"), _("Open deals"), _("Amount")), rows or ((_("no such deal"), "0", UNKNOWN),),
         _("Open deals by stage, as of {day}", day=day(review.as_of)),
-        told([_(NOT_RECORDED), *review.unusual_stages]), right=(1, 2),
+        told([review.not_recorded, *review.unusual_stages]), right=(1, 2),
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def _met(criterion: Criterion) -> str:
     if share.interval is None:
         return _("{share} (too few deals)", share=percent(share.value))
     return _(
-        "{share} ({interval})", share=percent(share.value), interval=wording.spread(share.interval, "share")
+        "{value} ({interval})", value=percent(share.value), interval=wording.spread(share.interval, "share")
     )
 
 

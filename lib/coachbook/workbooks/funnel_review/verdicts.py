@@ -10,13 +10,13 @@ from coachbook.metrics.bottleneck import AtStage
 from coachbook.text import UNKNOWN, _, number, percent, signed, told
 from coachbook.workbooks import wording
 from coachbook.workbooks.funnel_review import words
-from coachbook.workbooks.funnel_review.reading import NOT_RECORDED, Reading
+from coachbook.workbooks.funnel_review.reading import Reading
 
 
 def funnel(review: Reading) -> Picture | Prose:
     """The share that got on from each stage, with its interval, beside what is expected."""
-    if not review.page.places:
-        return Prose((_(NOT_RECORDED),))
+    if not (review.is_recorded and review.page.places):
+        return Prose((review.not_recorded,))
     return bars.funnel(
         [_bar(review, at) for at in review.page.places],
         title=_("got on within {days} working days", days=review.company.terms.onward_days), expected=_("expected"),
@@ -43,8 +43,8 @@ def _bar(review: Reading, at: AtStage) -> bars.StageBar:
 
 def verdicts(review: Reading) -> Sheet | Prose:
     """The rep, everybody, or chance: stage by stage."""
-    if not review.page.places:
-        return Prose((_(NOT_RECORDED),))
+    if not (review.is_recorded and review.page.places):
+        return Prose((review.not_recorded,))
     columns = (
         _("Stage"), _("Got on"), _("n"), _("95% interval"), _("Peers"), _("Expected"), _("Own part of the movement"),
         _("Verdict"),
@@ -82,8 +82,8 @@ def heat(review: Reading) -> Picture | Prose:
     if not review.page.members:
         return Prose((_("Rep by stage is shown on a team's page."),))
     stages = [cell.stage for cell in review.page.members[0].cells]
-    if not stages:
-        return Prose((_(NOT_RECORDED),))
+    if not (review.is_recorded and stages):
+        return Prose((review.not_recorded,))
     rows = [
         squares.HeatRow(member.name, tuple(square(cell) for cell in member.cells))
         for member in review.page.members

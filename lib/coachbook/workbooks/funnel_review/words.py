@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from coachbook.cleanup import Kind as DecisionKind
 from coachbook.cleanup.candidates import Why
 from coachbook.cleanup.outcomes import State
+from coachbook.metrics import changes
 from coachbook.metrics.bottleneck import AtStage, Decision, NamedStage
 from coachbook.metrics.changes import Kind
 from coachbook.metrics.funnel import Figure
 from coachbook.metrics.risk import HORIZON_DAYS, PUSHES, QUIET_DAYS, Flag
 from coachbook.metrics.slippage import Outcome
 from coachbook.metrics.whatif import Target
-from coachbook.model.findings import Direction, Finding, With
+from coachbook.model.findings import Direction, Finding, Interval, With
 from coachbook.model.quality import Sentence
 from coachbook.text import N_, UNKNOWN, _, listed, money, number, percent, points
 from coachbook.workbooks import wording
@@ -46,7 +47,7 @@ KINDS: Mapping[Kind, str] = {
     "pulled": N_("pulled to an earlier date"),
     "grown": N_("grown"),
     "shrunk": N_("shrunk"),
-    "quiet": N_("gone quiet"),
+    "quiet": N_("quiet for {quiet} days or more"),
 }
 FLAGS: Mapping[Flag, str] = {
     "overdue": N_("the close date has passed"),
@@ -108,7 +109,7 @@ WHOSE: Mapping[str, str] = {
 }
 WHY: Mapping[Why, str] = {
     "overdue": N_("the close date has passed"),
-    "quiet": N_("gone quiet"),
+    "quiet": N_("quiet for {quiet} days or more"),
     "no_next_step": N_("no next step"),
 }
 STATES: Mapping[State, str] = {"done": N_("done"), "not_done": N_("not done"), "overtaken": N_("overtaken")}
@@ -148,7 +149,7 @@ def text(finding: Finding, stage: str) -> str:
     interval = (
         wording.spread(finding.interval, "share")
         if finding.unit == "share"
-        else _("{low} to {high}", low=number(finding.interval.low, 1), high=_bound(finding.interval.high))
+        else between(finding.interval, lambda value: number(value, 1))
     )
     return _(
         "{title}: {value} (n = {n}; 95% interval {interval}).",
@@ -159,17 +160,11 @@ def text(finding: Finding, stage: str) -> str:
     )
 
 
-def others_n(at: AtStage) -> int:
-    """Deals of all others behind `at.others`."""
+def others(at: AtStage) -> dict[str, str]:
+    """Of all others' deals at the stage in the window the share that got on (`value`), how many there are (`n`), and what is expected."""
     peers = at.pooled.against("peers")
-    return peers.n if peers else 0
-
-
-def others_share(at: AtStage) -> float | None:
-    """Of all others' deals, the share that got on in the pooled window."""
-    if at.others.value is None or at.others.difference is None:
-        return None
-    return at.others.value + at.others.difference
+    assert peers is not None
+    return {"value": percent(peers.value), "n": number(peers.n), "expected": percent(at.others.value)}
 
 
 def stay(median: Figure) -> str:
@@ -179,14 +174,14 @@ def stay(median: Figure) -> str:
     values = {"median": number(median.value), "n": number(median.n)}
     if median.interval is None:
         return _("{median} (n = {n})", **values)
-    low, high = number(median.interval.low), median.interval.high
-    if high == float("inf"):
-        return _("{median} ({low} or more; n = {n})", **values, low=low)
-    return _("{median} ({low} to {high}; n = {n})", **values, low=low, high=number(high))
+    return _("{median} ({interval}; n = {n})", **values, interval=between(median.interval, number))
 
 
-def _bound(high: float) -> str:
-    return _("no end") if high == float("inf") else number(high, 1)
+def between(interval: Interval, said: Callable[[float], str]) -> str:
+    """An interval, which may be open above."""
+    if interval.high == float("inf"):
+        return _("{low} or more", low=said(interval.low))
+    return _("{low} to {high}", low=said(interval.low), high=said(interval.high))
 
 
 def named(found: NamedStage, stage: str, finding: Finding, *, days: int) -> str:
@@ -237,7 +232,12 @@ def record(which: Flag, won: int, n: int, without_won: int, without_n: int) -> s
 
 def kinds(of: tuple[Kind, ...]) -> str:
     """What happened to a deal."""
-    return listed([_(KINDS[kind]) for kind in of])
+    return listed([_(KINDS[kind], quiet=changes.QUIET_DAYS) for kind in of])
+
+
+def why(of: tuple[Why, ...]) -> str:
+    """Why a deal is to be decided about."""
+    return listed([_(WHY[each], quiet=QUIET_DAYS) for each in of])
 
 
 def deals(count: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from statistics import mean, stdev
 
 from coachbook.charts import Prose, Sheet
@@ -14,7 +13,7 @@ from coachbook.metrics.whatif import what_if as improved
 from coachbook.model.periods import Period
 from coachbook.text import UNKNOWN, _, days, money, number, percent, signed, told
 from coachbook.workbooks.funnel_review import words
-from coachbook.workbooks.funnel_review.reading import NOT_RECORDED, Reading
+from coachbook.workbooks.funnel_review.reading import Reading
 
 
 def effort(review: Reading) -> Sheet:
@@ -44,14 +43,9 @@ def effort(review: Reading) -> Sheet:
 
 def _effort_row(title: str, figure: Figure, past: Figure | None, unit: str) -> tuple[str, ...]:
     why = str(figure.reason) if figure.reason else UNKNOWN
-    interval = figure.interval
-    spread = interval and (
-        _("{low} or more", low=_said(interval.low, unit))
-        if interval.high == float("inf")
-        else _("{low} to {high}", low=_said(interval.low, unit), high=_said(interval.high, unit))
-    )
+    spread = words.between(figure.interval, lambda value: _said(value, unit)) if figure.interval else why
     before = _said(past.value, unit) if past else UNKNOWN
-    return title, _said(figure.value, unit), number(figure.n), spread or why, before
+    return title, _said(figure.value, unit), number(figure.n), spread, before
 
 
 def _said(value: float | None, unit: str) -> str:
@@ -77,14 +71,11 @@ def _needed(found: Coverage) -> str:
     needed = found.needed
     if needed.interval is None or needed.times is None:
         return str(needed.reason) if needed.reason else UNKNOWN
-    low, high = needed.interval.low, needed.interval.high
     return _(
         "{verdict}; needed: {times} ({interval}), from {n} deals {whose}",
         verdict=_(words.ENOUGH[found.is_enough]),
         times=number(needed.times, 1),
-        interval=_("{low} or more", low=number(low, 1))
-        if high == float("inf")
-        else _("{low} to {high}", low=number(low, 1), high=number(high, 1)),
+        interval=words.between(needed.interval, lambda value: number(value, 1)),
         n=number(needed.n),
         whose=_(words.WHOSE[needed.of]),
     )
@@ -120,7 +111,15 @@ def what_if(review: Reading) -> Sheet | Prose:
         and (each.target != "points" or each.conversion + POINTS <= 1)
     ]
     if not review.page.places:
-        return Prose((_(NOT_RECORDED),))
+        return Prose((review.not_recorded,))
+    if review.company.terms.outside:
+        return Prose(
+            (
+                _(
+                    "Deals are in stages that are not configured: what improving one would be worth cannot be told."
+                ),
+            )
+        )
     if not found:
         return Prose((_("Too few deals to say what improving a stage would be worth."),))
     columns = (
@@ -151,12 +150,7 @@ def _gain(figure: Figure, said: Callable[[float], str]) -> str:
         return str(figure.reason) if figure.reason else UNKNOWN
     if figure.interval is None:
         return _("{value} (cannot tell)", value=said(figure.value))
-    return _(
-        "{value} ({low} to {high})",
-        value=said(figure.value),
-        low=said(figure.interval.low),
-        high=said(figure.interval.high),
-    )
+    return _("{value} ({interval})", value=said(figure.value), interval=words.between(figure.interval, said))
 
 
 def improvements(review: Reading) -> tuple[WhatIf, ...]:
@@ -186,13 +180,12 @@ def improvements(review: Reading) -> tuple[WhatIf, ...]:
 
 
 def won_size(review: Reading) -> Size | None:
-    """The average deal won in the pooled window, with its standard error."""
-    after = review.period.span.after
-    first = after - timedelta(days=review.company.terms.pooled_days)
+    """The average deal won in the window, with its standard error; as in velocity, no amount counts 0."""
+    window = review.company.terms.window
     won = [
-        d.amount_minor
+        d.amount_minor or 0
         for d in review.slice.deals
-        if d.status == "won" and d.amount_minor is not None and d.close_on and first <= d.close_on < after
+        if d.status == "won" and d.close_on and window.first <= d.close_on < window.after
     ]
     return Size(mean(won), stdev(won) / len(won) ** 0.5, len(won)) if len(won) > 1 else None
 
