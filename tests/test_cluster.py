@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from coachbook import batch
 from coachbook.batch import cluster as cluster_module
+from coachbook.batch.folder import Folder, Row
 from coachbook.errors import Refused
 from coachbook.settings import Workspace
 from tests import standin
@@ -175,6 +177,20 @@ def _listens(address: str) -> bool:
 
 
 # Parts of a run, under any scheduler
+
+
+def test_while_one_part_lists_all_pages_no_other_adds_one(tmp_path: Path) -> None:
+    """Else the part that wrote its index last could be one that had not seen the last pages of another."""
+    first, second = Folder(tmp_path), Folder(tmp_path)
+    first.append(Row("a", "Ada", "ok"))
+    with ThreadPoolExecutor(1) as other:
+        with first.settled():
+            adding = other.submit(second.append, Row("b", "Ben", "ok"))
+            with pytest.raises(TimeoutError):
+                adding.result(timeout=0.3)
+            assert list(first.rows()) == ["a"]
+        adding.result(timeout=10)
+    assert list(first.rows()) == ["a", "b"]
 
 
 def test_parts_of_a_run_share_a_folder_at_the_same_time(

@@ -100,6 +100,16 @@ class Folder:
             manifest.seek(max(0, end - 1))
             manifest.write(line if manifest.read(1) in (b"", b"\n") else b"\n" + line)
 
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """While it lasts nobody adds a row: of parts that end together, the last to make something of all rows has all."""
+        if not (self.path / MANIFEST).exists():
+            yield
+            return
+        with (self.path / MANIFEST).open("rb") as manifest:
+            fcntl.flock(manifest, fcntl.LOCK_EX)
+            yield
+
     def rows(self) -> dict[str, Row]:
         """The last row of each page; a line torn by a crash is passed over."""
         return {row.rep: row for row in _rows(self.path / MANIFEST)}

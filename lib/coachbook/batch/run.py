@@ -204,9 +204,9 @@ class _Batch:
         """The index of all that lies in the folder, pages of earlier calls and of other parts included."""
         planned = {page.scope.id: self.plan.about(page) for page in self.plan.pages}
         try:
-            entries = [e for row in self.folder.rows().values() if (e := self._entry(row, planned))]
-            if entries:
-                with speaking(self.plan.locale):
+            with self.folder.settled(), speaking(self.plan.locale):
+                entries = [e for row in self.folder.rows().values() if (e := self._entry(row, planned))]
+                if entries:
                     write(self.folder.path / INDEX, index_page(entries))
         except OSError as problem:
             self.broken = self.broken or str(problem)
