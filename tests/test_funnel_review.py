@@ -36,7 +36,7 @@ STAGES = {"contact": "First contact", "needs": "Needs confirmed", "proposal": "P
 ORDER = ("Lead acquisition", *STAGES.values(), "Closed")
 WITHIN = 40
 PARTS = (
-    "everybody", "sentences", "stages", "funnel", "verdicts", "heat", "dwell", "since_we_last_spoke", "bridge",
+    "everybody", "sentences", "stages", "moves", "funnel", "verdicts", "heat", "dwell", "since_we_last_spoke", "bridge",
     "bridge_figures", "slippage", "at_risk", "journey", "what_if", "effort", "clean_up", "worksheet", "decided", "criteria", "rows", "limits",
 )  # fmt: skip
 Review = dict[str, Any]
@@ -83,6 +83,37 @@ def test_what_is_in_a_stage_is_what_the_deal_list_shows(told: dict[str, Review])
             there = next(s["there"] for s in review["stages"] if s["stage"] == stage)
             assert (there["deals"], there["customers"]) == (deals[rep, name], customers[rep, name])
     assert sum(deals.values()) > 300
+
+
+def test_what_stages_are_worth_adds_up_to_the_end_of_the_bridge(
+    told: dict[str, Review], team: FunnelReview
+) -> None:
+    """Every open deal is in a stage; what is compared with is the End of the month before at this month's rates."""
+    moved = 0
+    for rep, review in (*told.items(), ("T01", team.to_dict())):
+        values = {stage: _found(review, "stage_value", stage) for stage in STAGES}
+        assert sum(found["value"] for found in values.values()) == review["bridge_of_all"]["end"]["minor"], (
+            rep
+        )
+        before = sum(found["comparisons"][0]["value"] for found in values.values())
+        assert before == review["bridge_of_all"]["start"]["minor"], rep
+        moved += sum(found["value"] != found["comparisons"][0]["value"] for found in values.values())
+        assert all(
+            found["unit"] == "USD" and found["n"] == _found(review, "stage_deals", s)["n"]
+            for s, found in values.items()
+        )
+    assert moved > len(told)
+    with (SAMPLE / "deals.csv").open(encoding="utf-8") as file:
+        standing = [row for row in csv.DictReader(file) if row["status"] == "open"]
+    in_dollars = 0
+    for rep, review in told.items():
+        for stage, name in STAGES.items():
+            deals = [row for row in standing if (row["rep_id"], row["stage"]) == (rep, name)]
+            if deals and {row["currency"] for row in deals} == {"USD"}:
+                listed = sum(round(float(row["amount"] or 0) * 100) for row in deals)
+                assert _found(review, "stage_value", stage)["value"] == listed, (rep, stage)
+                in_dollars += 1
+    assert in_dollars > 20
 
 
 def test_conversion_is_that_of_deals_whose_forty_days_ended(
@@ -200,7 +231,12 @@ def test_a_figure_stands_with_its_n_and_interval(demo: Workspace, members: dict[
     seen = 0
     for rep in members:
         review = funnel_review(demo, Asked(rep=rep, period=SEPTEMBER))
-        for part, places in ((review.stages, (7, 8)), (review.criteria, (5,)), (review.what_if, (1, 3, 4))):
+        for part, places in (
+            (review.stages, (4,)),
+            (review.moves, (4,)),
+            (review.criteria, (5,)),
+            (review.what_if, (1, 3, 4)),
+        ):
             sheet = part()
             cells = [row[place] for row in sheet.rows for place in places] if isinstance(sheet, Sheet) else []
             figures = [cell for cell in cells if re.match(r"[-+−$]*\d", cell)]

@@ -121,6 +121,9 @@ class FunnelPage:
         Stages in order, then those outside it.
     earlier
         By `previous` and `year_ago`, as far as the data reach back.
+    worth
+        By `now` and `previous`: open amounts by stage, in the order of `now`, in minor units at the rates of the period's
+        first day. They speak where `there` of the stage is known.
     created
         Of the deals created in the period, how many reached each stage, and were won.
     places
@@ -145,6 +148,7 @@ class FunnelPage:
     partial: bool
     now: tuple[Stage, ...]
     earlier: Mapping[str, tuple[Brief, ...]]
+    worth: Mapping[str, tuple[int, ...]]
     created: tuple[int, ...]
     places: tuple[AtStage, ...]
     looked_at: int

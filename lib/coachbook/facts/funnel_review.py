@@ -27,6 +27,7 @@ from coachbook.metrics.bottleneck import PERIODS, AtStage, Bottlenecks, Cohorts
 from coachbook.metrics.bridge import Bridge, Bridges, bridges
 from coachbook.metrics.funnel import Funnel, Outlook, earlier, funnel
 from coachbook.metrics.slippage import Slippage, slippage
+from coachbook.metrics.stage_value import StageValues, stage_values
 from coachbook.metrics.visits import Visits, lay_out, outside
 from coachbook.model.findings import K_ANONYMOUS
 from coachbook.model.periods import Period, Span
@@ -78,6 +79,11 @@ def build(making: Making, executor: Executor | None) -> None:  # noqa: ARG001 - 
             visits,
             now,
             past,
+            {
+                name: stage_values(connection, visits, min(span.last, as_of), rated_on=period.span.first)
+                for name, span in plan.compared.items()
+                if name == "now" or (name in past and name == "previous")
+            },
             bridges(connection, period.span, as_of, clean_ups=clean_ups),
             bridges(connection, period.span, as_of, window="all", clean_ups=clean_ups),
             slippage(connection, period.span, as_of),
@@ -151,6 +157,7 @@ class _Company:
     visits: Visits
     now: Funnel
     earlier: Mapping[str, Funnel]
+    worth: Mapping[str, StageValues]
     dated: Bridges
     undated: Bridges
     slipped: Mapping[tuple[str, str], Slippage]
@@ -165,6 +172,7 @@ class _Company:
             partial=self.plan.partial,
             now=self.now.stages(kind, name),
             earlier={span: past.brief(kind, name) for span, past in self.earlier.items()},
+            worth={span: values.of(kind, name) for span, values in self.worth.items()},
             created=self.now.created_and_reached(kind, name),
             places=places,
             looked_at=looked_at,

@@ -23,7 +23,7 @@ from coachbook.warehouse import Snapshot, Snapshots, slices
 if TYPE_CHECKING:
     from coachbook.cleanup import Decisions
 
-FORMAT = "7"
+FORMAT = "8"
 """Version of what a facts file and a slice hold; a file of another is never read."""
 
 _DECIDED = {"funnel_review"}

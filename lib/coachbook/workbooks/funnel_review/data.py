@@ -67,6 +67,7 @@ def findings(review: Reading) -> list[Finding]:
             found += [
                 _count("stage_deals", "deals", stage, there.deals, past.deals if past else None),
                 _count("stage_customers", "customers", stage, there.customers, past.customers if past else None),
+                _value(review, stage, there.deals, past.deals if past else None),
             ]  # fmt: skip
         if stage.moves:
             found.append(_figure("stage_flow", "deals per week", stage, stage.moves.per_week))
@@ -79,6 +80,18 @@ def _figure(metric: str, unit: str, stage: Stage, figure: Figure) -> Finding:
     return Finding(
         f"{metric}:{stage.stage}", metric, stage.stage, figure.value, unit, figure.n, figure.interval, (), *reason
     )  # fmt: skip
+
+
+def _value(review: Reading, stage: Stage, n: int, n_before: int | None) -> Finding:
+    """In minor units of the reporting currency."""
+    now, before = review.value(stage.stage), review.value(stage.stage, "previous")
+    compared: tuple[Comparison, ...] = ()
+    if now is not None and before is not None and n_before is not None:
+        compared = (
+            Comparison("previous", before, n_before, now - before, None, None, None, None, words.COUNTED),
+        )
+    name = f"stage_value:{stage.stage}"
+    return Finding(name, "stage_value", stage.stage, now, review.currency, n, None, compared, words.COUNTED)
 
 
 def _count(metric: str, unit: str, stage: Stage, value: int, before: int | None) -> Finding:
@@ -159,6 +172,7 @@ def _findings(review: Reading) -> list[dict[str, Any]]:
     of_metric = {
         "stage_deals": of_end,
         "stage_customers": of_end,
+        "stage_value": of_end,
         METRIC: _largest(review, _CAME, terms.came),
     }
     of_pooled = _largest(review, _CAME, terms.pooled)

@@ -131,6 +131,15 @@ class Reading:
         """The stage in the period before."""
         return next((e for e in self.page.earlier.get("previous", ()) if e.stage == stage), None)
 
+    def value(self, stage: str, span: str = "now") -> int | None:
+        """Open amount in the stage at the end of the period, or of the one before (`previous`); None: not known."""
+        there = (
+            self.before(stage) if span == "previous" else next(s for s in self.page.now if s.stage == stage)
+        )
+        if there is None or there.there is None or span not in self.page.worth:
+            return None
+        return self.page.worth[span][[s.stage for s in self.page.now].index(stage)]
+
     @property
     def unusual_stages(self) -> list[str]:
         """What is to be said of stages that are not in the order, and of those that nobody uses."""

@@ -33,8 +33,12 @@ class FunnelReview(Reading):
         return sentences.sentences(self)
 
     def stages(self) -> Sheet | Prose:
-        """What came in, moved, was lost, is there, and how long it stays, beside the period before and expectation."""
+        """What is in each stage, what it is worth and how long it stays, beside the period before and expectation."""
         return stages.stages(self)
+
+    def moves(self) -> Sheet | Prose:
+        """What came in, moved on, went back and was lost, beside the period before."""
+        return stages.moves(self)
 
     def funnel(self) -> Picture | Prose:
         """The share that got on from each stage, with its interval, beside what is expected."""

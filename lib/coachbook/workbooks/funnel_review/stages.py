@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from coachbook.charts import Prose, Sheet
 from coachbook.facts.funnel_document import Criterion
 from coachbook.metrics.funnel import Figure, Stage
@@ -13,26 +15,30 @@ from coachbook.workbooks.funnel_review.reading import Reading
 
 
 def stages(review: Reading) -> Sheet | Prose:
-    """What came in, moved, was lost, is there, and how long it stays, beside the period before and expectation."""
+    """What is in each stage, what it is worth and how long it stays, beside the period before and expectation."""
     if not review.is_recorded:
         return _open_by_stage(review)
     if not review.used:
         return Prose((_("No deal was in any stage."),))
     columns = (
-        _("Stage"), _("Deals there"), _("Customers"), _("Came in"), _("Moved on"), _("Went back"), _("Lost"),
-        _("Moved on per week"), _("Days of a stay"), _("Expected"),
-    )  # fmt: skip
-    rows = tuple(_row(review, stage) for stage in review.used)
+        _("Stage"),
+        _("Deals there"),
+        _("Customers"),
+        _("Open amount"),
+        _("Days of a stay"),
+        _("Expected"),
+    )
     return Sheet(
-        "stages", columns, rows, _("The stages in {period}, in brackets the period before", period=review.period.label),
-        told([_("Days of a stay are working days (median, 95% interval), deals still there counted as such; n is deals. “Moved on” counts deals that got to a later stage or were won; per week with its 95% interval."), *review.unusual_stages]),
+        "stages", columns, tuple(_there(review, stage) for stage in review.used),
+        _("In the stages at the end of {period}, in brackets a period before", period=review.period.label),
+        told([_("Open amounts are at the rates of the period's first day. Days of a stay are working days (median, 95% interval), deals still there counted as such; n is deals."), *review.unusual_stages]),
         right=tuple(range(1, len(columns))),
     )  # fmt: skip
 
 
-def _row(review: Reading, stage: Stage) -> tuple[str, ...]:
+def _there(review: Reading, stage: Stage) -> tuple[str, ...]:
     before = review.before(stage.stage)
-    moves, there, past = stage.moves, stage.there, before.there if before else None
+    there, past = stage.there, before.there if before else None
     dwell = stage.dwells[0].median if stage.dwells else None
     setting = review.company.configured.find(stage.stage)
     expected = setting.expected_working_days if setting else None
@@ -40,23 +46,52 @@ def _row(review: Reading, stage: Stage) -> tuple[str, ...]:
         review.title(stage.stage),
         _with(there.deals if there else None, past.deals if past else None),
         _with(there.customers if there else None, past.customers if past else None),
-        _with(moves.came_in.deals if moves else None, before.came_in if before else None),
-        _with(moves.moved_on.deals if moves else None, before.moved_on if before else None),
-        number(moves.back.deals) if moves else UNKNOWN,
-        _with(moves.lost.deals if moves else None, before.lost if before else None),
-        _per_week(moves.per_week) if moves else UNKNOWN,
+        _with(review.value(stage.stage), review.value(stage.stage, "previous"), review.money),
         words.stay(dwell) if dwell else UNKNOWN,
         number(expected) if expected else UNKNOWN,
     )
 
 
-def _with(value: int | None, before: int | None) -> str:
-    """A count with that of the period before in brackets."""
+def moves(review: Reading) -> Sheet | Prose:
+    """What came in, moved on, went back and was lost, beside the period before."""
+    if not review.is_recorded:
+        return Prose((review.not_recorded,))
+    columns = (
+        _("Stage"), _("Came in"), _("Reopened"), _("Moved on"), _("Moved on per week"), _("Skipped a stage"),
+        _("Went back"), _("Lost"),
+    )  # fmt: skip
+    rows = tuple(_moved(review, stage) for stage in review.used)
+    return Sheet(
+        "moves", columns, rows or ((_("no such deal"), *[UNKNOWN] * 7),),
+        _("What moved in {period}, in brackets the period before", period=review.period.label),
+        _("“Moved on” counts deals that got to a later stage or were won, and per week has its 95% interval; those that left a stage out on that way skipped it."),
+        right=tuple(range(1, len(columns))),
+    )  # fmt: skip
+
+
+def _moved(review: Reading, stage: Stage) -> tuple[str, ...]:
+    before, moved = review.before(stage.stage), stage.moves
+    if moved is None:
+        return (review.title(stage.stage), *[UNKNOWN] * 7)
+    return (
+        review.title(stage.stage),
+        _with(moved.came_in.deals, before.came_in if before else None),
+        number(moved.reopened.deals),
+        _with(moved.moved_on.deals, before.moved_on if before else None),
+        _per_week(moved.per_week),
+        number(moved.skipped.deals),
+        number(moved.back.deals),
+        _with(moved.lost.deals, before.lost if before else None),
+    )
+
+
+def _with(value: int | None, before: int | None, said: Callable[[int], str] = number) -> str:
+    """A count, or an amount, with that of the period before in brackets."""
     if value is None:
         return UNKNOWN
     if before is None:
-        return number(value)
-    return _("{now} ({before})", now=number(value), before=number(before))
+        return said(value)
+    return _("{now} ({before})", now=said(value), before=said(before))
 
 
 def _per_week(flow: Figure) -> str:

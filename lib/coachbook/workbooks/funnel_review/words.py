@@ -126,6 +126,7 @@ METRICS: Mapping[str, str] = {
     "stage_conversion": N_("Deals that got on from {stage}"),
     "stage_deals": N_("Deals in {stage}"),
     "stage_customers": N_("Customers in {stage}"),
+    "stage_value": N_("Open amount in {stage}"),
     "stage_flow": N_("Deals that moved on from {stage} per week"),
     "stage_dwell": N_("Working days of a stay in {stage}, median"),
 }
@@ -137,11 +138,12 @@ def text(finding: Finding, stage: str) -> str:
     reason = str(Sentence(finding.reason, finding.reason_values)) if finding.reason else ""
     if finding.value is None:
         return _("{title}: not known, {reason}.", title=title, reason=reason)
-    value = (
-        percent(finding.value)
-        if finding.unit == "share"
-        else number(finding.value, 0 if float(finding.value).is_integer() else 1)
-    )
+    if finding.metric == "stage_value":
+        value = money(int(finding.value), finding.unit, compact=True)
+    elif finding.unit == "share":
+        value = percent(finding.value)
+    else:
+        value = number(finding.value, 0 if float(finding.value).is_integer() else 1)
     if finding.interval is None:
         return _(
             "{title}: {value} (n = {n}; {reason}).", title=title, value=value, n=finding.n, reason=reason
