@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import date
 from math import isfinite
 from typing import Any
@@ -187,9 +187,8 @@ def _findings(review: Reading) -> list[dict[str, Any]]:
 
 def _stage(stage: Stage) -> dict[str, Any]:
     """All that is known of a stage; curves are for pictures."""
-    plain: dict[str, Any] = _plain(stage)
-    for dwell in plain["dwells"]:
-        del dwell["curve"]
+    without = replace(stage, dwells=tuple(replace(dwell, curve=()) for dwell in stage.dwells))
+    plain: dict[str, Any] = _plain(without)
     return plain
 
 
