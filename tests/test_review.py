@@ -20,7 +20,8 @@ from coachbook.metrics import METRICS
 from coachbook.settings import Workspace
 from coachbook.text import UNKNOWN, Locale, speaking
 from coachbook.workbooks.book import Book
-from coachbook.workbooks.retrospective import MIME, TILES, Retrospective
+from coachbook.workbooks.emitted import MIME
+from coachbook.workbooks.retrospective import TILES, Retrospective
 from tests.reviews import Person, Review, Sale, against, company, finding, pages, retrospective, reviews
 
 FIRM = Path(__file__).parent / "data" / "firm"

@@ -241,7 +241,7 @@ def test_whatever_the_funnel(
             assert figure.interval
             assert figure.interval.low <= figure.value <= figure.interval.high  # type: ignore[operator]
         assert said.deals.interval
-        assert said.deals.interval.high <= (entered + 6 * entered**0.5 + 10) * 1.0
+        assert said.deals.interval.high <= entered + 6 * entered**0.5 + 10
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:

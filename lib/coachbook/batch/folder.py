@@ -106,7 +106,7 @@ class Folder:
         if not (self.path / MANIFEST).exists():
             yield
             return
-        with (self.path / MANIFEST).open("rb") as manifest:
+        with (self.path / MANIFEST).open("r+b") as manifest:  # to write: on NFS nobody else may hold it alone
             fcntl.flock(manifest, fcntl.LOCK_EX)
             yield
 

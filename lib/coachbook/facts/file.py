@@ -34,7 +34,7 @@ class Making:
     target: Path
 
 
-MEMORY = "2600MB"
+_MEMORY = "2600MB"
 """What DuckDB may hold for one of the two halves of a large company's facts; beyond that it uses the disk."""
 _KEPT = "8GB"
 """Freed memory up to this is kept for the next statement: to give it back each time took a quarter of all time."""
@@ -48,7 +48,7 @@ _TOUCHES = {"deal_id": "str", "day": "datetime64[s]"}
 def make_room(connection: DuckDBPyConnection) -> None:
     """Prepare a connection for statements over millions of rows."""
     for name, value in {
-        "memory_limit": MEMORY,
+        "memory_limit": _MEMORY,
         "allocator_flush_threshold": _KEPT,
         "allocator_bulk_deallocation_flush_threshold": _KEPT,
     }.items():

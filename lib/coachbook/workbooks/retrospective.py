@@ -18,12 +18,10 @@ from coachbook.metrics.metric import Metric
 from coachbook.metrics.registry import MAIN, METRICS
 from coachbook.model.findings import K_ANONYMOUS, Comparison, Finding, Named, Split, With
 from coachbook.model.periods import Period, parse_day
-from coachbook.text import UNKNOWN, _, active, day, money, number, percent, points, told
+from coachbook.text import UNKNOWN, _, day, money, number, percent, points, told
 from coachbook.warehouse.slices import Deal, Slice
-from coachbook.workbooks import wording
+from coachbook.workbooks import emitted, wording
 
-SCHEMA = "coachbook.review/1"
-MIME = "application/vnd.coachbook.review+json"
 TILES = (
     "won_amount",
     "win_rate_count",
@@ -594,16 +592,8 @@ class Retrospective:
 
     def to_dict(self) -> dict[str, Any]:
         """The whole review as plain data, schema `coachbook.review/1`."""
-        about = self.slice.about
         return {
-            "schema": SCHEMA,
-            "workbook": "retrospective",
-            "scope": about["scope"],
-            "period": about["period"],
-            "as_of": about["as_of"],
-            "locale": active().value,
-            "snapshot": about["snapshot"],
-            "reader": about["reader"],
+            **emitted.head("retrospective", self.slice),
             "findings": [self._finding_dict(f) for f in self.findings],
             "named": [
                 {
@@ -635,7 +625,7 @@ class Retrospective:
         return {"deals": len(behind), "largest": [d.deal_id for d in behind[:MOST_DEALS]]}
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, Any]:
-        return {MIME: self.to_dict(), "text/plain": str(self)}
+        return {emitted.MIME: self.to_dict(), "text/plain": str(self)}
 
     def __str__(self) -> str:
         named = [n["text"] for n in self.to_dict()["named"]]
@@ -663,6 +653,3 @@ def _bar(label: str, value: float, low: float | None, high: float | None, n: int
         value=percent(value), low=percent(low), high=percent(high), n=n,
     )  # fmt: skip
     return Bar(label, value, low, high, own, tip)
-
-
-__all__ = ["MIME", "SCHEMA", "Retrospective"]

@@ -14,10 +14,10 @@ from coachbook.metrics.funnel import SMALLEST_SHARE, Figure, Stage
 from coachbook.model.findings import K_ANONYMOUS, Comparison, Finding
 from coachbook.model.periods import Span
 from coachbook.model.quality import Sentence
-from coachbook.text import _, active, number, percent, points
+from coachbook.text import _, number, percent, points
+from coachbook.workbooks import emitted
 from coachbook.workbooks.funnel_review import deals, sentences, words, worth
 from coachbook.workbooks.funnel_review.reading import Reading
-from coachbook.workbooks.retrospective import SCHEMA
 
 MOST_EVIDENCE = 5
 
@@ -106,16 +106,9 @@ def _count(metric: str, unit: str, stage: Stage, value: int, before: int | None)
 
 def to_dict(review: Reading) -> dict[str, Any]:
     """The whole review as plain data, schema `coachbook.review/1`."""
-    about, page = review.slice.about, review.page
+    page = review.page
     return {
-        "schema": SCHEMA,
-        "workbook": "funnel_review",
-        "scope": about["scope"],
-        "period": about["period"],
-        "as_of": about["as_of"],
-        "locale": active().value,
-        "snapshot": about["snapshot"],
-        "reader": about["reader"],
+        **emitted.head("funnel_review", review.slice),
         "findings": _findings(review),
         "named": named(review),
         "looked_at": page.looked_at,

@@ -6,6 +6,7 @@ from typing import Any
 
 from coachbook.charts import Download, Picture, Prose, Sheet
 from coachbook.text import _
+from coachbook.workbooks import emitted
 from coachbook.workbooks.funnel_review import (
     cleaning,
     data,
@@ -18,7 +19,6 @@ from coachbook.workbooks.funnel_review import (
     worth,
 )
 from coachbook.workbooks.funnel_review.reading import Reading
-from coachbook.workbooks.retrospective import MIME
 
 
 class FunnelReview(Reading):
@@ -122,7 +122,7 @@ class FunnelReview(Reading):
         return data.to_dict(self)
 
     def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, Any]:
-        return {MIME: self.to_dict(), "text/plain": str(self)}
+        return {emitted.MIME: self.to_dict(), "text/plain": str(self)}
 
     def __str__(self) -> str:
         return "\n".join(n["text"] for n in self.named) or _("Nothing stands out.")
