@@ -326,6 +326,13 @@ def test_the_names_of_such_flows_fit_on_a_phone(locale: Locale, comma: str) -> N
     assert [line[-1] == comma for line in lines[1:]] == [True] * (len(lines) - 2) + [False]
 
 
+@pytest.mark.parametrize("figure", ["−US$1,457,838 · 116 deals", "+US$551,545 · 119 条商机"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_amount_and_number_of_a_flow_are_whole(figure: str, width: int) -> None:
+    flow = Flow("won", 119, 1.0, figure, theme.ACCENT, "tip")
+    assert figure in said(drawn(waterfall(flow, [flow], flow, none="none", text=""), width))
+
+
 # Heat
 
 

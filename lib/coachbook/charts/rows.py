@@ -10,8 +10,8 @@ import altair as alt
 from coachbook.charts import theme
 from coachbook.text import Locale, active, listed
 
-_NAME = 135
-"""Room for a name, in pixels: a phone keeps more than half for what the picture shows."""
+_NAME = 170
+"""Room for a name, in pixels: an amount with its deals in it; a phone keeps half for what the picture shows."""
 _HEADING = 340
 """Room for a heading, in pixels."""
 
